@@ -1,0 +1,76 @@
+"""Chainlit chats on Amazon DynamoDB: history, feedback, favourites and attachments.
+
+Importing this package imports neither Chainlit nor any SDK: every name below is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chainlit_dynamodb.data_layer import DynamoDBDataLayer
+    from chainlit_dynamodb.errors import (
+        AccessDeniedError,
+        ChainlitDynamoDBError,
+        ConfigurationError,
+        CredentialsError,
+        CursorError,
+        InvalidIdError,
+        ItemTooLargeError,
+        MissingDependencyError,
+        RequestError,
+        SchemaError,
+        StorageError,
+    )
+    from chainlit_dynamodb.storage.base import StorageClient
+    from chainlit_dynamodb.storage.local import LocalStorageClient
+    from chainlit_dynamodb.storage.s3 import S3StorageClient
+
+__version__ = "0.1.0"
+
+_MODULES = {
+    "AccessDeniedError": "errors",
+    "ChainlitDynamoDBError": "errors",
+    "ConfigurationError": "errors",
+    "CredentialsError": "errors",
+    "CursorError": "errors",
+    "DynamoDBDataLayer": "data_layer",
+    "InvalidIdError": "errors",
+    "ItemTooLargeError": "errors",
+    "LocalStorageClient": "storage.local",
+    "MissingDependencyError": "errors",
+    "RequestError": "errors",
+    "S3StorageClient": "storage.s3",
+    "SchemaError": "errors",
+    "StorageClient": "storage.base",
+    "StorageError": "errors",
+}
+
+__all__ = [
+    "AccessDeniedError",
+    "ChainlitDynamoDBError",
+    "ConfigurationError",
+    "CredentialsError",
+    "CursorError",
+    "DynamoDBDataLayer",
+    "InvalidIdError",
+    "ItemTooLargeError",
+    "LocalStorageClient",
+    "MissingDependencyError",
+    "RequestError",
+    "S3StorageClient",
+    "SchemaError",
+    "StorageClient",
+    "StorageError",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_MODULES])

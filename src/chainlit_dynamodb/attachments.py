@@ -1,0 +1,99 @@
+"""Makes any storage provider, ours or a third party's, look the same to the chat layer."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from chainlit_dynamodb.chat.elements import Content
+from chainlit_dynamodb.errors import ChainlitDynamoDBError, StorageError
+from chainlit_dynamodb.storage.base import DEFAULT_MIME, StorageClient, content_disposition
+
+_MAX_SEGMENT_CHARS = 300
+
+
+class StorageAttachments:
+    """Files in a storage provider that follows Chainlit's BaseStorageClient.
+
+    Clients of third parties may predate `content_disposition` and take bytes only, and fail in ways of their own.
+    """
+
+    def __init__(self, provider: Any) -> None:
+        """Take the provider; `close` closes it, as Chainlit's own layers do."""
+        self._provider = provider
+        self._is_ours = isinstance(provider, StorageClient)
+        self._takes_disposition = _takes_disposition(provider)
+
+    async def upload(self, object_key: str, content: Content, mime: str, name: str) -> str:
+        """Store a file and give the key it really has.
+
+        Raises:
+            StorageError: It could not be stored.
+        """
+        options: dict[str, Any] = {"object_key": object_key, "mime": mime or DEFAULT_MIME, "overwrite": True}
+        if self._takes_disposition:
+            options["content_disposition"] = content_disposition(name)
+        try:
+            data = content if self._is_ours or not isinstance(content, Path) else await _read(content)
+        except OSError as exc:
+            raise StorageError(f"The file of an element could not be read: {type(exc).__name__}") from exc
+        answer = await self._call("upload_file", data=data, **options)
+        if not answer:
+            raise StorageError(f"The storage provider did not store {object_key}")
+        return str(answer.get("object_key") or object_key) if isinstance(answer, dict) else object_key
+
+    async def delete(self, object_key: str) -> None:
+        """Delete a file.
+
+        Raises:
+            StorageError: It may still be there.
+        """
+        if await self._call("delete_file", object_key=object_key) is False:
+            raise StorageError(f"The storage provider did not delete {object_key}")
+
+    async def url(self, object_key: str) -> str:
+        """Give a fresh URL.
+
+        Raises:
+            StorageError: It could not be signed.
+        """
+        return str(await self._call("get_read_url", object_key=object_key))
+
+    async def close(self) -> None:
+        """Close the provider.
+
+        Raises:
+            StorageError: The provider failed to close.
+        """
+        if hasattr(self._provider, "close"):
+            await self._call("close")
+
+    async def _call(self, method: str, **arguments: Any) -> Any:
+        try:
+            return await getattr(self._provider, method)(**arguments)
+        except ChainlitDynamoDBError:
+            raise
+        except Exception as exc:  # a third party's client may raise anything
+            where = arguments.get("object_key", "")
+            raise StorageError(f"{type(self._provider).__name__}.{method} {where}: {type(exc).__name__}") from exc
+
+
+def object_key_of(user_id: str | None, thread_id: str, element_id: str) -> str:
+    """Give the object key of an element: its user, thread and id, so that a user's files lie together."""
+    return "/".join(_segment(part) for part in (user_id or "anonymous", thread_id, element_id))
+
+
+def _segment(text: str) -> str:
+    return quote(text, safe="-_.~@")[:_MAX_SEGMENT_CHARS]
+
+
+def _takes_disposition(provider: Any) -> bool:
+    parameters = inspect.signature(provider.upload_file).parameters.values()
+    return any(p.name == "content_disposition" or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+async def _read(path: Path) -> bytes:
+    return await asyncio.to_thread(path.read_bytes)

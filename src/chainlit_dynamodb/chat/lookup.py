@@ -1,0 +1,67 @@
+"""In which thread a step is, for callers that know only its id.
+
+Chats in a browser never need more than memory. Feedback from Teams and Discord carries a step id alone and may come
+after a restart, so for those chats a row is kept.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cachetools import LRUCache
+
+from chainlit_dynamodb.chat.schema import step_lookup_key
+from chainlit_dynamodb.dynamodb.expressions import Update, any_of, equals, missing
+from chainlit_dynamodb.dynamodb.table import Table
+from chainlit_dynamodb.errors import ConditionFailedError, InvalidIdError
+
+THREAD_ID: Final = "threadId"
+_REMEMBERED: Final = 50_000
+
+
+class StepLookup:
+    """Finds the thread of a step."""
+
+    def __init__(self, table: Table) -> None:
+        """Start with an empty memory."""
+        self._table = table
+        self._threads: LRUCache[str, str] = LRUCache(_REMEMBERED)
+
+    def remember(self, step_id: str, thread_id: str) -> None:
+        """Note in memory where a step is."""
+        self._threads[step_id] = thread_id
+
+    def recall(self, step_id: str) -> str | None:
+        """Give the thread of a step this process has written, or `None`. Cost: none."""
+        return self._threads.get(step_id)
+
+    async def record(self, step_id: str, thread_id: str) -> None:
+        """Keep in the table where a step is, unless another thread has the id already. Cost: 1 write unit."""
+        update = Update(assign={THREAD_ID: thread_id})
+        free = any_of(missing(THREAD_ID), equals(THREAD_ID, thread_id))
+        try:
+            await self._table.update(step_lookup_key(step_id).attributes(), update, condition=free)
+        except ConditionFailedError:
+            return
+
+    async def find(self, step_id: str) -> str | None:
+        """Give the thread of a step, or `None`.
+
+        Cost: nothing from memory, else 1 read unit.
+        """
+        known = self._threads.get(step_id)
+        if known is not None:
+            return known
+        try:
+            row = await self._table.get(step_lookup_key(step_id).attributes())
+        except InvalidIdError:
+            return None
+        thread_id = row.get(THREAD_ID) if row else None
+        return thread_id if isinstance(thread_id, str) else None
+
+    async def forget(self, step_id: str, thread_id: str) -> None:
+        """Take away the row of a step that is gone. Cost: 1 write unit."""
+        try:
+            await self._table.delete(step_lookup_key(step_id).attributes(), condition=equals(THREAD_ID, thread_id))
+        except ConditionFailedError:
+            return

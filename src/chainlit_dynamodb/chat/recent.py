@@ -1,0 +1,34 @@
+"""What this process has just written, so that reads through the index see it while the index still lags.
+
+Indexes of DynamoDB follow the table within fractions of a second, but promise nothing. Candidates from here are
+always checked against the table, so a stale one does no harm.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cachetools import LRUCache, TTLCache
+
+KEEP_SECONDS: Final = 60.0
+_PARTITIONS: Final = 10_000
+_ENTRIES: Final = 1_000
+
+
+class Recent:
+    """Entries of index partitions: for each, the item's key and its sort key on the index."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._partitions: TTLCache[str, LRUCache[str, str]] = TTLCache(_PARTITIONS, KEEP_SECONDS)
+
+    def touch(self, partition: str, entry: str, index_sk: str) -> None:
+        """Note that an entry has just been put into an index partition, or moved in it."""
+        entries = self._partitions.get(partition)
+        entries = LRUCache(_ENTRIES) if entries is None else entries
+        entries[entry] = max(index_sk, entries.get(entry, ""))
+        self._partitions[partition] = entries
+
+    def of(self, partition: str) -> dict[str, str]:
+        """Give what was noted of an index partition: entry to index sort key."""
+        return dict(self._partitions.get(partition, {}))

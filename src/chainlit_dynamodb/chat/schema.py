@@ -1,0 +1,205 @@
+"""Every key, index and attribute name of the table, and the functions that build and parse keys.
+
+The layout is the one of Chainlit's built-in layer, so its tables and rows work as they are:
+
+    item              PK                  SK                      on the index UserThread
+    user              USER#{identifier}   USER
+    thread            THREAD#{id}         THREAD                  USER#{user id} / TS#{last activity}
+    step              THREAD#{id}         STEP#{step id}          FAVORITE#{user id} / TS#{created}#{step id}
+    element           THREAD#{id}         ELEMENT#{element id}
+    feedback marker   THREAD#{id}         FEEDBACK#{value}        FEEDBACK#{value}#{user id} / thread's TS#
+    step lookup       STEP#{step id}      STEP                    (only for chats without a browser)
+
+The kind comes first and the free text last, so no id can reach into another partition.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from chainlit_dynamodb.errors import InvalidIdError
+
+PK: Final = "PK"
+SK: Final = "SK"
+INDEX_NAME: Final = "UserThread"
+INDEX_PK: Final = "UserThreadPK"
+INDEX_SK: Final = "UserThreadSK"
+INDEX_PROJECTION: Final = ("id", "name")
+KEY_ATTRIBUTES: Final = frozenset({PK, SK, INDEX_PK, INDEX_SK})
+
+# Attributes that are ours and never leave the layer.
+DELETED_AT: Final = "deletedAt"
+FULL_NAME: Final = "_fullName"
+METADATA_VERSION: Final = "_metadataVersion"
+HAS_LOOKUP: Final = "_hasLookup"
+STEP_IDS: Final = "_stepIds"
+INTERNAL_PREFIX: Final = "_"
+
+MAX_PK_ID_BYTES: Final = 1900
+"""Partition keys end at 2048 bytes; this leaves room for the longest prefix."""
+MAX_SK_ID_BYTES: Final = 768
+"""Sort keys end at 1024 bytes; this leaves room for the prefix, a time stamp and a part's suffix."""
+
+_USER: Final = "USER#"
+_THREAD: Final = "THREAD#"
+_STEP: Final = "STEP#"
+_ELEMENT: Final = "ELEMENT#"
+_FEEDBACK: Final = "FEEDBACK#"
+_FAVORITE: Final = "FAVORITE#"
+_ACTIVITY: Final = "TS#"
+
+USER_SK: Final = "USER"
+THREAD_SK: Final = "THREAD"
+STEP_LOOKUP_SK: Final = "STEP"
+ELEMENT_SK_PREFIX: Final = _ELEMENT
+
+
+class Key(NamedTuple):
+    """The primary key of an item."""
+
+    pk: str
+    sk: str
+
+    def attributes(self) -> dict[str, str]:
+        """Give the key as the attributes of an item."""
+        return {PK: self.pk, SK: self.sk}
+
+
+def _checked(value: object, limit_bytes: int) -> str:
+    if not isinstance(value, str) or not value:
+        raise InvalidIdError("An id must be a non-empty string.")
+    if any(ord(char) < 0x20 or 0xD800 <= ord(char) <= 0xDFFF for char in value):
+        raise InvalidIdError("An id must not hold control characters or lone surrogates.")
+    if len(value.encode()) > limit_bytes:
+        raise InvalidIdError(f"An id must not be longer than {limit_bytes} bytes.")
+    return value
+
+
+def user_key(identifier: str) -> Key:
+    """Give the key of a user."""
+    return Key(_USER + _checked(identifier, MAX_PK_ID_BYTES), USER_SK)
+
+
+def thread_pk(thread_id: str) -> str:
+    """Give the partition that holds everything of a thread."""
+    return _THREAD + _checked(thread_id, MAX_PK_ID_BYTES)
+
+
+def parse_thread_pk(pk: str) -> str:
+    """Give the thread id of a partition made by `thread_pk`."""
+    return pk.removeprefix(_THREAD)
+
+
+def thread_key(thread_id: str) -> Key:
+    """Give the key of a thread's own row."""
+    return Key(thread_pk(thread_id), THREAD_SK)
+
+
+def step_key(thread_id: str, step_id: str) -> Key:
+    """Give the key of a step."""
+    return Key(thread_pk(thread_id), _STEP + _checked(step_id, MAX_SK_ID_BYTES))
+
+
+def element_key(thread_id: str, element_id: str) -> Key:
+    """Give the key of an element."""
+    return Key(thread_pk(thread_id), _ELEMENT + _checked(element_id, MAX_SK_ID_BYTES))
+
+
+def feedback_key(thread_id: str, value: int) -> Key:
+    """Give the key of the marker that holds the steps of a thread with this feedback value."""
+    return Key(thread_pk(thread_id), f"{_FEEDBACK}{value}")
+
+
+def step_lookup_key(step_id: str) -> Key:
+    """Give the key of the row that tells in which thread a step is."""
+    return Key(_STEP + _checked(step_id, MAX_SK_ID_BYTES), STEP_LOOKUP_SK)
+
+
+def is_step_sk(sk: str) -> bool:
+    """Tell whether a sort key belongs to a step."""
+    return sk.startswith(_STEP)
+
+
+def parse_step_sk(sk: str) -> str:
+    """Give the step id of a sort key made by `step_key`."""
+    return sk.removeprefix(_STEP)
+
+
+def is_element_sk(sk: str) -> bool:
+    """Tell whether a sort key belongs to an element."""
+    return sk.startswith(_ELEMENT)
+
+
+def parse_element_sk(sk: str) -> str:
+    """Give the element id of a sort key made by `element_key`."""
+    return sk.removeprefix(_ELEMENT)
+
+
+def is_own_attribute(name: str) -> bool:
+    """Tell whether an attribute of a step or an element is this layer's, neither taken from nor shown to Chainlit."""
+    return not name or name in KEY_ATTRIBUTES or name.startswith(INTERNAL_PREFIX)
+
+
+def user_threads_pk(user_id: str) -> str:
+    """Give the index partition that lists a user's threads."""
+    return _USER + _checked(user_id, MAX_PK_ID_BYTES)
+
+
+def user_feedback_pk(user_id: str, value: int) -> str:
+    """Give the index partition that lists a user's threads with this feedback value."""
+    return f"{_FEEDBACK}{value}#" + _checked(user_id, MAX_PK_ID_BYTES)
+
+
+def user_favorites_pk(user_id: str) -> str:
+    """Give the index partition that lists a user's favourite steps."""
+    return _FAVORITE + _checked(user_id, MAX_PK_ID_BYTES)
+
+
+def favorite_sk(created_at: str, step_id: str) -> str:
+    """Give the index sort key of a favourite step: by creation, then by id."""
+    return f"{_ACTIVITY}{created_at[:64]}#{step_id}"
+
+
+def activity_sk(timestamp: str) -> str:
+    """Give the index sort key of a thread: its last activity."""
+    return _ACTIVITY + timestamp
+
+
+def parse_activity_sk(sk: str) -> str:
+    """Give the time of a sort key made by `activity_sk`."""
+    return sk.removeprefix(_ACTIVITY)
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """The one table this package needs, as AWS wants to hear it."""
+
+    table_name: str
+
+    def create_table_request(self) -> dict[str, Any]:
+        """Give the request of the CreateTable operation."""
+        return {"TableName": self.table_name, **self._properties()}
+
+    def _properties(self) -> dict[str, Any]:
+        return {
+            "AttributeDefinitions": [
+                {"AttributeName": name, "AttributeType": "S"} for name in (PK, SK, INDEX_PK, INDEX_SK)
+            ],
+            "KeySchema": _key_schema(PK, SK),
+            "GlobalSecondaryIndexes": [
+                {
+                    "IndexName": INDEX_NAME,
+                    "KeySchema": _key_schema(INDEX_PK, INDEX_SK),
+                    "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(INDEX_PROJECTION)},
+                }
+            ],
+            "BillingMode": "PAY_PER_REQUEST",
+        }
+
+
+def _key_schema(partition: str, sort: str) -> list[dict[str, str]]:
+    return [
+        {"AttributeName": partition, "KeyType": "HASH"},
+        {"AttributeName": sort, "KeyType": "RANGE"},
+    ]

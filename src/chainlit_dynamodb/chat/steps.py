@@ -1,0 +1,176 @@
+"""Steps: messages, tool calls and runs, one row each in their thread's partition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from chainlit_dynamodb.chat.elements import Elements
+from chainlit_dynamodb.chat.feedback import FEEDBACK, FeedbackMarkers
+from chainlit_dynamodb.chat.lookup import StepLookup
+from chainlit_dynamodb.chat.schema import (
+    HAS_LOOKUP,
+    Key,
+    is_own_attribute,
+    step_key,
+)
+from chainlit_dynamodb.chat.tombstones import Tombstones
+from chainlit_dynamodb.chat.writer import Writer, weight_bytes
+from chainlit_dynamodb.dynamodb.codec import Item
+from chainlit_dynamodb.dynamodb.expressions import Update
+from chainlit_dynamodb.dynamodb.table import Table
+
+
+@dataclass(frozen=True)
+class Upsert:
+    """Fields of a row that may exist already.
+
+    Attributes:
+        default: Fields that are only set where they are missing.
+        assign: Fields that are set. `None` is stored, so that a `default` that comes later does not fill the gap.
+    """
+
+    default: dict[str, Any]
+    assign: dict[str, Any]
+
+    def then(self, later: Upsert) -> Upsert:
+        """Give the one upsert that does what this and then a later one do."""
+        return Upsert({**later.default, **self.default}, {**self.assign, **later.assign})
+
+    def update(self) -> Update:
+        """Give it as an update."""
+        return Update(
+            assign=self.assign,
+            default={k: v for k, v in self.default.items() if k not in self.assign and v is not None},
+        )
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory it holds, roughly."""
+        return weight_bytes(self.default) + weight_bytes(self.assign)
+
+
+@dataclass(frozen=True)
+class _StepUpsert:
+    steps: Steps
+    thread_id: str
+    key: Key
+    fields: Upsert
+
+    @property
+    def size_bytes(self) -> int:
+        return self.fields.size_bytes
+
+    def then(self, later: _StepUpsert | _StepDeletion) -> _StepUpsert | _StepDeletion:
+        if isinstance(later, _StepDeletion):
+            return later
+        return _StepUpsert(self.steps, self.thread_id, self.key, self.fields.then(later.fields))
+
+    async def apply(self) -> None:
+        await self.steps.store(self.thread_id, self.key, self.fields)
+
+
+@dataclass(frozen=True)
+class _StepDeletion:
+    steps: Steps
+    thread_id: str
+    step_id: str
+    size_bytes: int = 64
+
+    def then(self, later: object) -> _StepDeletion:  # noqa: ARG002 - a deletion wins
+        return self
+
+    async def apply(self) -> None:
+        await self.steps.remove(self.thread_id, self.step_id)
+
+
+class Steps:
+    """Writes steps. They are read with their thread, see `transcript`."""
+
+    def __init__(
+        self,
+        table: Table,
+        writer: Writer,
+        tombstones: Tombstones,
+        lookup: StepLookup,
+        elements: Elements,
+        markers: FeedbackMarkers,
+    ) -> None:
+        """Take the parts a step touches."""
+        self._table = table
+        self._writer = writer
+        self._tombstones = tombstones
+        self._lookup = lookup
+        self._elements = elements
+        self._markers = markers
+
+    async def create(self, thread_id: str, step_id: str, fields: Item, *, findable: bool = False) -> None:
+        """Store a step without overwriting what is there already.
+
+        Args:
+            thread_id: Its thread; the thread's row may come later.
+            step_id: Its id, unique in the thread.
+            fields: Its plain fields; those that are `None` are not stored.
+            findable: Keep a row by which the step is found without its thread.
+
+        Raises:
+            InvalidIdError: An id cannot be part of a key.
+
+        Cost: 1 write unit per KB; 1 more if findable; see `Tombstones.check`.
+        """
+        default = {**_own(fields), HAS_LOOKUP: True} if findable else _own(fields)
+        await self._upsert(thread_id, step_id, Upsert(default=default, assign={}))
+        if findable:
+            await self._lookup.record(step_id, thread_id)
+
+    async def update(self, thread_id: str, step_id: str, fields: Item) -> None:
+        """Change the fields given, `None` clearing one; make the step if it is missing.
+
+        Args:
+            thread_id: Its thread.
+            step_id: Its id.
+            fields: The plain fields to change.
+
+        Raises:
+            InvalidIdError: An id cannot be part of a key.
+
+        Cost: 1 write unit per KB of the row, however many updates were merged; see `Tombstones.check`.
+        """
+        await self._upsert(thread_id, step_id, Upsert(default={}, assign=_own(fields)))
+
+    async def delete(self, thread_id: str, step_id: str) -> None:
+        """Delete a step with its feedback, its elements and their files. Later writes to it do nothing.
+
+        Cost: 1 write unit per KB, and a read of the thread's elements.
+        """
+        key = step_key(thread_id, step_id)
+        self._tombstones.mark_row(key)
+        await self._writer.write(key, _StepDeletion(self, thread_id, step_id))
+        await self._elements.delete_of_step(thread_id, step_id)
+
+    async def _upsert(self, thread_id: str, step_id: str, fields: Upsert) -> None:
+        key = step_key(thread_id, step_id)
+        if self._tombstones.covers(key):
+            return
+        self._lookup.remember(step_id, thread_id)
+        await self._writer.write(key, _StepUpsert(self, thread_id, key, fields))
+
+    async def store(self, thread_id: str, key: Key, fields: Upsert) -> None:
+        """Write a step now, unless its thread is deleted. Called by the write path."""
+        if await self._tombstones.check(thread_id):
+            return
+        await self._table.update(key.attributes(), fields.update())
+
+    async def remove(self, thread_id: str, step_id: str) -> None:
+        """Delete a step now. Called by the write path."""
+        old = await self._table.delete(step_key(thread_id, step_id).attributes())
+        if old is None:
+            return
+        await self._markers.forget(thread_id, step_id, old.get(FEEDBACK))
+        if old.get(HAS_LOOKUP):
+            await self._lookup.forget(step_id, thread_id)
+
+
+def _own(fields: Item) -> Item:
+    """Leave out what the layer itself keeps on the row, so that no caller can set it."""
+    return {name: value for name, value in fields.items() if name != FEEDBACK and not is_own_attribute(name)}

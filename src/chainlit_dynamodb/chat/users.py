@@ -1,0 +1,106 @@
+"""Users: one row each."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from typing import Any, Final
+
+from cachetools import TTLCache
+
+from chainlit_dynamodb.chat import clock
+from chainlit_dynamodb.chat.schema import user_key
+from chainlit_dynamodb.dynamodb.codec import Item
+from chainlit_dynamodb.dynamodb.expressions import Update
+from chainlit_dynamodb.dynamodb.table import Table
+from chainlit_dynamodb.errors import InvalidIdError
+
+CACHE_SECONDS: Final = 2.0
+_CACHED_USERS: Final = 10_000
+
+
+class Users:
+    """Reads and writes users. Chainlit reads the user at every HTTP request, so reads are shared and kept briefly."""
+
+    def __init__(self, table: Table, *, cache_seconds: float = CACHE_SECONDS) -> None:
+        """Take the table.
+
+        Args:
+            table: Where users are.
+            cache_seconds: How long a user may be served without asking again; 0 asks every time.
+        """
+        self._table = table
+        self._cache: TTLCache[str, Item] = TTLCache(_CACHED_USERS, cache_seconds)
+        self._reads: dict[str, asyncio.Task[Item | None]] = {}
+        self._identifiers: TTLCache[str, str] = TTLCache(_CACHED_USERS, 24 * 3600)
+
+    async def get(self, identifier: str) -> dict[str, Any] | None:
+        """Read a user.
+
+        Args:
+            identifier: Who.
+
+        Returns:
+            A fresh dict of `id`, `identifier`, `createdAt` and `metadata`, or `None` for unknown users and for
+            identifiers that cannot be keys.
+
+        Cost: 1 read unit per 4 KB; nothing within `cache_seconds` of the last read.
+        """
+        row = self._cache.get(identifier)
+        if row is None:
+            row = await self._shared_read(identifier)
+        return None if row is None else self._user(row)
+
+    async def upsert(self, identifier: str, metadata: dict[str, Any]) -> dict[str, Any]:
+        """Make a user, or refresh the metadata of one, keeping `id` and `createdAt`.
+
+        Returns:
+            A fresh dict as from `get`.
+
+        Raises:
+            InvalidIdError: The identifier cannot be a key.
+
+        Cost: 1 write unit per KB.
+        """
+        update = Update(
+            assign={"identifier": identifier, "metadata": metadata},
+            default={"id": identifier, "createdAt": clock.now()},
+        )
+        row = await self._table.update(user_key(identifier).attributes(), update, give_back="ALL_NEW")
+        self._remember(identifier, row)
+        return self._user(row)
+
+    def identifier_of(self, user_id: str) -> str:
+        """Give the identifier of a user id. In this layout they are equal, but for users that were migrated."""
+        return self._identifiers.get(user_id, user_id)
+
+    async def _shared_read(self, identifier: str) -> Item | None:
+        task = self._reads.get(identifier)
+        if task is None or task.get_loop() is not asyncio.get_running_loop():
+            task = self._reads[identifier] = asyncio.create_task(self._read(identifier))
+            task.add_done_callback(lambda _: self._reads.pop(identifier, None))
+        return await asyncio.shield(task)
+
+    async def _read(self, identifier: str) -> Item | None:
+        try:
+            key = user_key(identifier)
+        except InvalidIdError:
+            return None
+        row = await self._table.get(key.attributes())
+        if row is not None:
+            self._remember(identifier, row)
+        return row
+
+    def _remember(self, identifier: str, row: Item) -> None:
+        self._cache[identifier] = row
+        self._identifiers[str(row.get("id") or identifier)] = identifier
+
+    def _user(self, row: Item) -> dict[str, Any]:
+        identifier = str(row.get("identifier") or row.get("id") or "")
+        metadata = row.get("metadata")
+        return {
+            "id": str(row.get("id") or identifier),
+            "identifier": identifier,
+            "createdAt": clock.normalized(row.get("createdAt")) or str(row.get("createdAt") or ""),
+            "metadata": copy.deepcopy(metadata) if isinstance(metadata, dict) else {},
+        }

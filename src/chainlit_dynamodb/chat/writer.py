@@ -1,0 +1,198 @@
+"""The ordered write path.
+
+Chainlit starts writes as tasks that nobody awaits, so they overlap. Here every item key has a lane: writes of one key
+happen one after the other, and those that arrive while one is under way merge into one. Each caller is answered when
+its data is stored. What waits is bounded: at the bound the newest callers wait before they enter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from chainlit_dynamodb.chat.schema import Key
+from chainlit_dynamodb.errors import ChainlitDynamoDBError
+
+logger = logging.getLogger("chainlit.DynamoDB")
+
+MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
+FLUSH_SECONDS: Final = 30.0
+
+
+class Change(Protocol):
+    """What is to happen to one item."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory it holds while it waits, roughly."""
+
+    def then(self, later: Any) -> Any:
+        """Give the one change that does what this and then a later one of the same item do."""
+
+    async def apply(self) -> None:
+        """Do it. Retries are done inside; an error is final."""
+
+
+@dataclass
+class _Entry:
+    change: Change
+    done: asyncio.Future[None]
+
+
+@dataclass
+class _Lane:
+    current: _Entry | None = None
+    waiting: _Entry | None = None
+
+    def entries(self) -> list[_Entry]:
+        return [entry for entry in (self.current, self.waiting) if entry is not None]
+
+
+class Writer:
+    """Applies changes, in order per key, concurrently across keys."""
+
+    def __init__(self, *, max_pending_bytes: int = MAX_PENDING_BYTES) -> None:
+        """Start empty, bound to no event loop.
+
+        Args:
+            max_pending_bytes: How much may wait in memory before callers have to.
+        """
+        self._max_pending_bytes = max_pending_bytes
+        self._pending_bytes = 0
+        self._partitions: dict[str, dict[str, _Lane]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._gate = asyncio.Lock()
+        self._room = asyncio.Event()
+
+    async def write(self, key: Key, change: Change) -> None:
+        """Apply a change after all earlier ones of the same key.
+
+        Raises:
+            ChainlitDynamoDBError: It was refused for good; this is logged with the key.
+        """
+        await self._admit(change.size_bytes)
+        entry = self._enqueue(key, change)
+        await asyncio.shield(entry.done)
+
+    async def flush(self, pk: str, *, timeout_seconds: float = FLUSH_SECONDS) -> None:
+        """Wait until the changes that are now pending in a partition are done, or the time is over."""
+        pending = [entry.done for lane in self._partitions.get(pk, {}).values() for entry in lane.entries()]
+        if pending:
+            await asyncio.wait(pending, timeout=timeout_seconds)
+
+    async def discard(self, pk: str) -> None:
+        """Drop what waits in a partition, answering its callers, and let finish what is under way."""
+        for lane in self._partitions.get(pk, {}).values():
+            if lane.waiting is not None:
+                self._finish(lane.waiting, None)
+                lane.waiting = None
+        await self.flush(pk)
+
+    async def drain(self, timeout_seconds: float) -> int:
+        """Wait for everything pending, then give up the rest.
+
+        Returns:
+            How many changes could not be written.
+        """
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=timeout_seconds)
+        lost = sum(len(lane.entries()) for lanes in self._partitions.values() for lane in lanes.values())
+        unfinished = set(self._tasks)
+        for task in unfinished:
+            task.cancel()
+        if unfinished:
+            await asyncio.wait(unfinished)
+        return lost
+
+    async def _admit(self, size_bytes: int) -> None:
+        if self._fits(size_bytes) and not self._gate.locked():
+            return
+        async with self._gate:  # first come, first served
+            while not self._fits(size_bytes):
+                self._room.clear()
+                await self._room.wait()
+
+    def _fits(self, size_bytes: int) -> bool:
+        return self._pending_bytes == 0 or self._pending_bytes + size_bytes <= self._max_pending_bytes
+
+    def _enqueue(self, key: Key, change: Change) -> _Entry:
+        lane = self._partitions.setdefault(key.pk, {}).setdefault(key.sk, _Lane())
+        if lane.waiting is not None:
+            self._pending_bytes -= lane.waiting.change.size_bytes
+            lane.waiting.change = lane.waiting.change.then(change)
+            self._pending_bytes += lane.waiting.change.size_bytes
+            return lane.waiting
+        entry = _Entry(change, asyncio.get_running_loop().create_future())
+        entry.done.add_done_callback(_consume)
+        self._pending_bytes += change.size_bytes
+        lane.waiting = entry
+        if lane.current is None:
+            self._start(key, lane)
+        return entry
+
+    def _start(self, key: Key, lane: _Lane) -> None:
+        lane.current, lane.waiting = lane.waiting, None
+        task = asyncio.create_task(self._run(key, lane))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, key: Key, lane: _Lane) -> None:
+        try:
+            while lane.current is not None:
+                await self._apply(key, lane.current)
+                lane.current, lane.waiting = lane.waiting, None
+        finally:
+            self._remove(key, lane)
+
+    async def _apply(self, key: Key, entry: _Entry) -> None:
+        try:
+            await entry.change.apply()
+        except ChainlitDynamoDBError as exc:
+            logger.error("Not stored: %s %s: %s", key.pk, key.sk, exc)
+            self._finish(entry, exc)
+        except BaseException as exc:
+            self._finish(entry, exc)
+            raise
+        else:
+            self._finish(entry, None)
+
+    def _finish(self, entry: _Entry, error: BaseException | None) -> None:
+        self._pending_bytes -= entry.change.size_bytes
+        self._room.set()
+        if entry.done.done():
+            return
+        if error is None:
+            entry.done.set_result(None)
+        elif isinstance(error, asyncio.CancelledError):
+            entry.done.cancel()
+        else:
+            entry.done.set_exception(error)
+
+    def _remove(self, key: Key, lane: _Lane) -> None:
+        if lane.waiting is not None:  # the task was cancelled, or a change failed with a programming error
+            entry, lane.waiting = lane.waiting, None
+            self._finish(entry, asyncio.CancelledError())
+        lanes = self._partitions.get(key.pk, {})
+        if lanes.get(key.sk) is lane:
+            del lanes[key.sk]
+        if not lanes:
+            self._partitions.pop(key.pk, None)
+
+
+def _consume(done: asyncio.Future[None]) -> None:
+    """Keep asyncio quiet about failures nobody awaits; they are logged already."""
+    if not done.cancelled():
+        done.exception()
+
+
+def weight_bytes(value: Any) -> int:
+    """Estimate the memory of a plain value."""
+    if isinstance(value, (str, bytes)):
+        return len(value) + 48
+    if isinstance(value, dict):
+        return 64 + sum(len(k) + 48 + weight_bytes(v) for k, v in value.items())
+    if isinstance(value, list):
+        return 64 + sum(weight_bytes(v) for v in value)
+    return 32

@@ -1,0 +1,134 @@
+"""Update, condition and key expressions. The only place that hands out placeholders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from chainlit_dynamodb.dynamodb.codec import AttributeValue, encode
+
+
+class Placeholders:
+    """Names and values of one request: each attribute once, each value under a fresh name."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._names: dict[str, str] = {}
+        self._values: dict[str, AttributeValue] = {}
+
+    def name(self, attribute: str) -> str:
+        """Give the placeholder of an attribute name."""
+        return self._names.setdefault(attribute, f"#{len(self._names)}")
+
+    def value(self, value: AttributeValue) -> str:
+        """Give a placeholder for an AttributeValue."""
+        placeholder = f":{len(self._values)}"
+        self._values[placeholder] = value
+        return placeholder
+
+    def request(self) -> dict[str, Any]:
+        """Give the parts of the request that explain the placeholders."""
+        parts: dict[str, Any] = {}
+        if self._names:
+            parts["ExpressionAttributeNames"] = {short: name for name, short in self._names.items()}
+        if self._values:
+            parts["ExpressionAttributeValues"] = self._values
+        return parts
+
+
+Condition = Callable[[Placeholders], str]
+"""Writes itself into a request."""
+
+
+def exists(attribute: str) -> Condition:
+    """Hold if the item has the attribute."""
+    return lambda placeholders: f"attribute_exists({placeholders.name(attribute)})"
+
+
+def missing(attribute: str) -> Condition:
+    """Hold if the item lacks the attribute, or there is no item."""
+    return lambda placeholders: f"attribute_not_exists({placeholders.name(attribute)})"
+
+
+def equals(attribute: str, value: Any, *, inside: str | None = None) -> Condition:
+    """Hold if the attribute, or the entry `inside` its map, has this plain value."""
+    return _compare(attribute, "=", encode(value), inside)
+
+
+def less(attribute: str, value: Any) -> Condition:
+    """Hold if the attribute is less than this plain value."""
+    return _compare(attribute, "<", encode(value), None)
+
+
+def equals_set(attribute: str, members: Iterable[str]) -> Condition:
+    """Hold if the attribute is exactly this string set."""
+    return _compare(attribute, "=", {"SS": sorted(members)}, None)
+
+
+def begins_with(attribute: str, prefix: str) -> Condition:
+    """Hold if the attribute starts with the prefix."""
+    return lambda p: f"begins_with({p.name(attribute)}, {p.value(encode(prefix))})"
+
+
+def all_of(*conditions: Condition) -> Condition:
+    """Hold if all of them hold."""
+    return lambda placeholders: " AND ".join(f"({c(placeholders)})" for c in conditions)
+
+
+def any_of(*conditions: Condition) -> Condition:
+    """Hold if one of them holds."""
+    return lambda placeholders: " OR ".join(f"({c(placeholders)})" for c in conditions)
+
+
+def _compare(attribute: str, operator: str, value: AttributeValue, inside: str | None) -> Condition:
+    def write(placeholders: Placeholders) -> str:
+        path = placeholders.name(attribute)
+        if inside is not None:
+            path += "." + placeholders.name(inside)
+        return f"{path} {operator} {placeholders.value(value)}"
+
+    return write
+
+
+@dataclass(frozen=True)
+class Update:
+    """What an UpdateItem does to the attributes of an item.
+
+    Attributes:
+        assign: Plain values to set.
+        default: Plain values to set where the attribute is missing.
+        remove: Attributes to take away.
+        add_members: String sets and the members they gain.
+        delete_members: String sets and the members they lose.
+    """
+
+    assign: Mapping[str, Any] = field(default_factory=dict)
+    default: Mapping[str, Any] = field(default_factory=dict)
+    remove: Iterable[str] = ()
+    add_members: Mapping[str, Iterable[str]] = field(default_factory=dict)
+    delete_members: Mapping[str, Iterable[str]] = field(default_factory=dict)
+
+    def expression(self, placeholders: Placeholders) -> str:
+        """Write the update expression into a request. Empty if there is nothing to do."""
+        clauses = {
+            "SET": [*self._assignments(placeholders), *self._defaults(placeholders)],
+            "REMOVE": [placeholders.name(name) for name in self.remove],
+            "ADD": _members(self.add_members, placeholders),
+            "DELETE": _members(self.delete_members, placeholders),
+        }
+        return " ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses.items() if parts)
+
+    def _assignments(self, placeholders: Placeholders) -> list[str]:
+        return [f"{placeholders.name(n)} = {placeholders.value(encode(v))}" for n, v in self.assign.items()]
+
+    def _defaults(self, placeholders: Placeholders) -> list[str]:
+        parts = []
+        for attribute, value in self.default.items():
+            name = placeholders.name(attribute)
+            parts.append(f"{name} = if_not_exists({name}, {placeholders.value(encode(value))})")
+        return parts
+
+
+def _members(sets: Mapping[str, Iterable[str]], placeholders: Placeholders) -> list[str]:
+    return [f"{placeholders.name(n)} {placeholders.value({'SS': sorted(m)})}" for n, m in sets.items()]

@@ -1,0 +1,147 @@
+"""The one place where answers of DynamoDB and errors of a transport become errors of this package."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from chainlit_dynamodb.errors import (
+    AccessDeniedError,
+    ChainlitDynamoDBError,
+    ConditionFailedError,
+    CredentialsError,
+    ItemTooLargeError,
+    RequestError,
+    SchemaError,
+    TransactionCancelledError,
+    TransientError,
+)
+
+TRANSIENT_CODES: Final = frozenset(
+    {
+        "InternalServerError",
+        "LimitExceededException",
+        "ProvisionedThroughputExceeded",
+        "ProvisionedThroughputExceededException",
+        "ReplicatedWriteConflictException",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServiceUnavailable",
+        "ThrottlingError",
+        "ThrottlingException",
+        "TransactionConflict",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
+)
+"""Service codes after which the same request may succeed, those of cancelled transactions included."""
+
+_CREDENTIAL_CODES: Final = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignatureException",
+        "InvalidSignatureException",
+        "InvalidClientTokenId",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "UnrecognizedClientException",
+    }
+)
+_TOO_LARGE: Final = ("Item size", "item size", "exceeded the maximum allowed size")
+
+
+def transport_failure(operation: str, error: BaseException) -> TransientError:
+    """Describe a request that got no answer: timeout, reset, refused or broken connection."""
+    kind = type(error).__name__
+    return TransientError(operation, kind, "no answer from DynamoDB. Is the endpoint reachable?")
+
+
+def service_failure(operation: str, table_name: str, status: int, body: bytes) -> ChainlitDynamoDBError:
+    """Describe an HTTP answer that is not a success.
+
+    Args:
+        operation: The DynamoDB operation.
+        table_name: For the message.
+        status: HTTP status.
+        body: The answer, DynamoDB's JSON unless something in between spoke.
+    """
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        answer = {}
+    if not isinstance(answer, dict):
+        answer = {}
+    code = str(answer.get("__type", "")).rpartition("#")[2]
+    message = str(answer.get("message") or answer.get("Message") or "")
+    reasons = answer.get("CancellationReasons")
+    if not code:
+        code = "ServiceUnavailable" if status >= 500 or status == 429 else f"HTTP {status}"
+    elif status >= 500:
+        code = code if code in TRANSIENT_CODES else "InternalServerError"
+    return coded_failure(operation, table_name, code, message, reasons)
+
+
+def coded_failure(
+    operation: str,
+    table_name: str,
+    code: str,
+    message: str,
+    reasons: Sequence[Mapping[str, Any]] | None = None,
+) -> ChainlitDynamoDBError:
+    """Describe a refusal by its service code.
+
+    The service's own message is passed on only where it cannot hold chat content.
+    """
+    if code == "TransactionCanceledException":
+        return _cancelled(operation, reasons or ())
+    if code in TRANSIENT_CODES:
+        return TransientError(operation, code, "DynamoDB is throttling or briefly unavailable")
+    if code == "ConditionalCheckFailedException":
+        return ConditionFailedError(operation, code, "the condition of the write did not hold")
+    if code in _CREDENTIAL_CODES:
+        return CredentialsError(
+            f"{operation}: {code}: AWS refused the credentials. Check AWS_ACCESS_KEY_ID and its companions, "
+            "AWS_PROFILE, or the role of this machine; temporary credentials may have expired."
+        )
+    if code in ("ResourceNotFoundException", "TableNotFoundException"):
+        return _not_found(table_name)
+    if code in ("AccessDeniedException", "AccessDenied"):
+        advice = f"allow dynamodb:{operation} on table {table_name} and its index in the IAM policy"
+        return AccessDeniedError(operation, code, advice)
+    if code == "ValidationException":
+        return _invalid(operation, table_name, message)
+    return RequestError(operation, code, "DynamoDB refused the request")
+
+
+def _not_found(table_name: str) -> SchemaError:
+    return SchemaError(
+        f"Table {table_name} does not exist in this account and region. Check the name and the region, "
+        f"or create it: chainlit-dynamodb create-table {table_name}"
+    )
+
+
+def _invalid(operation: str, table_name: str, message: str) -> ChainlitDynamoDBError:
+    if any(phrase in message for phrase in _TOO_LARGE):
+        return ItemTooLargeError(operation, "ValidationException", "the item would exceed 400 KB")
+    if "index" in message.lower() and ("does not have" in message or "not found" in message.lower()):
+        return SchemaError(
+            f"Table {table_name} lacks the index this package lists threads with. "
+            f"See what differs: chainlit-dynamodb create-table {table_name}"
+        )
+    if "key element does not match" in message or "Missing the key" in message:
+        return SchemaError(
+            f"Table {table_name} has other keys than this package needs. "
+            f"See what differs: chainlit-dynamodb create-table {table_name}"
+        )
+    return RequestError(operation, "ValidationException", "DynamoDB refused the request as invalid")
+
+
+def _cancelled(operation: str, reasons: Sequence[Mapping[str, Any]]) -> RequestError:
+    codes = [None if r.get("Code") in (None, "None") else str(r["Code"]) for r in reasons]
+    refused = {code for code in codes if code is not None}
+    if refused and refused <= TRANSIENT_CODES:
+        return TransientError(operation, "TransactionCanceledException", ", ".join(sorted(refused)))
+    return TransactionCancelledError(operation, codes)

@@ -1,0 +1,300 @@
+"""The one gateway to the table: plain items in and out, pages followed, batches cut, retries done."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any, Final, NamedTuple, TypeVar
+from uuid import uuid4
+
+from chainlit_dynamodb.dynamodb.codec import Item, decode_item, encode_item
+from chainlit_dynamodb.dynamodb.expressions import Condition, Placeholders, Update
+from chainlit_dynamodb.dynamodb.retry import READ_SECONDS, WRITE_SECONDS, retrying
+from chainlit_dynamodb.dynamodb.transport import Transport
+from chainlit_dynamodb.errors import TransientError
+
+logger = logging.getLogger("chainlit.DynamoDB")
+
+BATCH_GET_KEYS: Final = 100
+BATCH_WRITE_ITEMS: Final = 25
+
+KeyDict = Mapping[str, str]
+T = TypeVar("T")
+
+
+class Page(NamedTuple):
+    """Items of one request, and the key to go on from; `None` on the last page."""
+
+    items: list[Item]
+    next_key: Item | None
+
+
+@dataclass(frozen=True)
+class Write:
+    """One part of a transaction: an update, or a deletion where `update` is `None`."""
+
+    key: KeyDict
+    update: Update | None = None
+    condition: Condition | None = None
+
+
+@dataclass(frozen=True)
+class Query:
+    """What to read from one partition of the table or an index.
+
+    Attributes:
+        key: Writes the key condition.
+        index: An index's name, or `None` for the table.
+        forward: Ascending by sort key.
+        page_items: How many items one request reads; `None` for as many as fit in 1 MB.
+        start_key: Where to go on.
+        attributes: What to return; `None` for everything. The cost is that of the whole items.
+        consistent: See all finished writes. Not possible on an index.
+    """
+
+    key: Condition
+    index: str | None = None
+    forward: bool = True
+    page_items: int | None = None
+    start_key: Item | None = None
+    attributes: Sequence[str] = field(default=())
+    consistent: bool = False
+
+    def request(self) -> dict[str, Any]:
+        """Give the request of the Query operation, without the table's name."""
+        placeholders = Placeholders()
+        request: dict[str, Any] = {"KeyConditionExpression": self.key(placeholders)}
+        if self.index is not None:
+            request["IndexName"] = self.index
+        if not self.forward:
+            request["ScanIndexForward"] = False
+        if self.page_items is not None:
+            request["Limit"] = self.page_items
+        if self.start_key is not None:
+            request["ExclusiveStartKey"] = encode_item(self.start_key)
+        if self.consistent:
+            request["ConsistentRead"] = True
+        return {**request, **_projection(self.attributes, placeholders), **placeholders.request()}
+
+
+class Table:
+    """One DynamoDB table."""
+
+    def __init__(
+        self,
+        name: str,
+        transport: Transport,
+        *,
+        read_seconds: float = READ_SECONDS,
+        write_seconds: float = WRITE_SECONDS,
+    ) -> None:
+        """Take a transport, which `close` closes.
+
+        Args:
+            name: The table's name.
+            transport: Sends single requests.
+            read_seconds: How long reads are tried.
+            write_seconds: How long writes are tried.
+        """
+        self.name = name
+        self._transport = transport
+        self._read_seconds = read_seconds
+        self._write_seconds = write_seconds
+
+    async def close(self) -> None:
+        """Close the transport."""
+        await self._transport.close()
+
+    async def get(self, key: KeyDict, *, attributes: Sequence[str] = ()) -> Item | None:
+        """Read one item, seeing all finished writes.
+
+        Args:
+            key: Its primary key.
+            attributes: What to return; empty for everything.
+
+        Returns:
+            The item, or `None` if there is none.
+
+        Cost: 1 read unit per 4 KB of the whole item.
+        """
+        placeholders = Placeholders()
+        projection = _projection(attributes, placeholders)
+        request = {"Key": encode_item(key), "ConsistentRead": True, **projection, **placeholders.request()}
+        response = await self._read("GetItem", request)
+        return decode_item(response["Item"]) if "Item" in response else None
+
+    async def batch_get(self, keys: Sequence[KeyDict], *, attributes: Sequence[str] = ()) -> list[Item]:
+        """Read many items, seeing all finished writes, in no particular order. Missing ones are left out.
+
+        Cost: 1 read unit per 4 KB of each whole item; one request per 100 keys.
+        """
+        items: list[Item] = []
+        for chunk in chunks(keys, BATCH_GET_KEYS):
+            items += await self._batch_get(chunk, attributes)
+        return items
+
+    async def _batch_get(self, keys: Sequence[KeyDict], attributes: Sequence[str]) -> list[Item]:
+        placeholders = Placeholders()
+        projection = _projection(attributes, placeholders)
+        options = {"ConsistentRead": True, **projection, **placeholders.request()}
+        waiting: list[Any] = [encode_item(key) for key in keys]
+        items: list[Item] = []
+
+        async def read_rest() -> None:
+            request = {"RequestItems": {self.name: {"Keys": waiting, **options}}}
+            response = await self._call("BatchGetItem", request)
+            items.extend(decode_item(item) for item in response.get("Responses", {}).get(self.name, ()))
+            waiting[:] = response.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", ())
+            if waiting:
+                raise TransientError("BatchGetItem", "UnprocessedKeys", f"{len(waiting)} keys not read yet")
+
+        await retrying(read_rest, give_up_after_seconds=self._read_seconds)
+        return items
+
+    async def query_page(self, query: Query) -> Page:
+        """Read one page. It may be short or empty while more follows.
+
+        Cost: read units for all items of the page: 1 per 4 KB if consistent, else half.
+        """
+        response = await self._read("Query", {"TableName": self.name, **query.request()})
+        last = response.get("LastEvaluatedKey")
+        items = [decode_item(item) for item in response.get("Items", ())]
+        return Page(items, decode_item(last) if last else None)
+
+    async def query_pages(self, query: Query) -> AsyncIterator[list[Item]]:
+        """Read page after page until the partition ends. Cost: see `query_page`, for each page."""
+        while True:
+            page = await self.query_page(query)
+            yield page.items
+            if page.next_key is None:
+                return
+            query = _from(query, page.next_key)
+
+    async def update(
+        self, key: KeyDict, update: Update, *, condition: Condition | None = None, give_back: str = "NONE"
+    ) -> Item:
+        """Change attributes of an item, making it if it is missing.
+
+        Args:
+            key: Its primary key.
+            update: What to change.
+            condition: Must hold, or nothing changes.
+            give_back: DynamoDB's `ReturnValues`.
+
+        Returns:
+            What `give_back` asked for; empty if there is nothing.
+
+        Raises:
+            ConditionFailedError: The condition did not hold.
+            ItemTooLargeError: The item would exceed 400 KB.
+
+        Cost: 1 write unit per KB of the larger of old and new item, and again for each index entry it changes.
+        """
+        request = {**self._update(Write(key, update, condition)), "ReturnValues": give_back}
+        response = await self._write("UpdateItem", request)
+        return decode_item(response.get("Attributes", {}))
+
+    async def put(self, item: Item) -> None:
+        """Write an item, replacing what was there. Cost: 1 write unit per KB of the larger of the two."""
+        await self._write("PutItem", {"TableName": self.name, "Item": encode_item(item)})
+
+    async def delete(self, key: KeyDict, *, condition: Condition | None = None) -> Item | None:
+        """Delete an item and give what it was; `None` if there was none.
+
+        Cost: 1 write unit per KB of the item.
+        """
+        request = {**self._delete(Write(key, None, condition)), "ReturnValues": "ALL_OLD"}
+        response = await self._write("DeleteItem", request)
+        return decode_item(response["Attributes"]) if response.get("Attributes") else None
+
+    async def batch_delete(self, keys: Sequence[KeyDict]) -> None:
+        """Delete many items; those that are gone already do no harm.
+
+        Cost: 1 write unit per KB of each item; one request per 25.
+        """
+        for chunk in chunks(keys, BATCH_WRITE_ITEMS):
+            await self._batch_delete(chunk)
+
+    async def _batch_delete(self, keys: Sequence[KeyDict]) -> None:
+        waiting: list[Any] = [{"DeleteRequest": {"Key": encode_item(key)}} for key in keys]
+
+        async def delete_rest() -> None:
+            response = await self._call("BatchWriteItem", {"RequestItems": {self.name: waiting}})
+            waiting[:] = response.get("UnprocessedItems", {}).get(self.name, ())
+            if waiting:
+                raise TransientError("BatchWriteItem", "UnprocessedItems", f"{len(waiting)} items not written yet")
+
+        await retrying(delete_rest, give_up_after_seconds=self._write_seconds)
+
+    async def transact(self, writes: Sequence[Write]) -> None:
+        """Do all of the writes or none.
+
+        A lost answer does no harm: all tries carry one token, and DynamoDB knows it for ten minutes.
+
+        Raises:
+            TransactionCancelledError: A condition did not hold.
+
+        Cost: 2 write units per KB of each item.
+        """
+        parts = [{"Update": self._update(w)} if w.update else {"Delete": self._delete(w)} for w in writes]
+        await self._write("TransactWriteItems", {"TransactItems": parts, "ClientRequestToken": str(uuid4())})
+
+    def _update(self, write: Write) -> dict[str, Any]:
+        placeholders = Placeholders()
+        expression = write.update.expression(placeholders) if write.update else ""
+        request: dict[str, Any] = {"TableName": self.name, "Key": encode_item(write.key)}
+        if expression:
+            request["UpdateExpression"] = expression
+        return {**request, **_condition(write.condition, placeholders), **placeholders.request()}
+
+    def _delete(self, write: Write) -> dict[str, Any]:
+        placeholders = Placeholders()
+        condition = _condition(write.condition, placeholders)
+        request = {"TableName": self.name, "Key": encode_item(write.key)}
+        return {**request, **condition, **placeholders.request()}
+
+    async def _read(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        request = {"TableName": self.name, **request}
+        return await retrying(lambda: self._call(operation, request), give_up_after_seconds=self._read_seconds)
+
+    async def _write(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        return await retrying(lambda: self._call(operation, request), give_up_after_seconds=self._write_seconds)
+
+    async def _call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        if not logger.isEnabledFor(logging.DEBUG):
+            return await self._transport.call(operation, request)
+        started = time.perf_counter()
+        response = await self._transport.call(operation, {**request, "ReturnConsumedCapacity": "TOTAL"})
+        duration_ms = (time.perf_counter() - started) * 1000
+        logger.debug("%s on %s: %.1f ms, %s units", operation, self.name, duration_ms, _capacity(response))
+        return response
+
+
+def _projection(attributes: Sequence[str], placeholders: Placeholders) -> dict[str, str]:
+    if not attributes:
+        return {}
+    return {"ProjectionExpression": ", ".join(placeholders.name(attribute) for attribute in attributes)}
+
+
+def _condition(condition: Condition | None, placeholders: Placeholders) -> dict[str, str]:
+    return {} if condition is None else {"ConditionExpression": condition(placeholders)}
+
+
+def _from(query: Query, start_key: Item) -> Query:
+    return replace(query, start_key=start_key)
+
+
+def _capacity(response: Mapping[str, Any]) -> float:
+    consumed = response.get("ConsumedCapacity") or []
+    parts = consumed if isinstance(consumed, list) else [consumed]
+    return float(sum(part.get("CapacityUnits", 0) for part in parts))
+
+
+def chunks(items: Iterable[T], size: int) -> Iterable[list[T]]:
+    """Cut into lists of at most `size`."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk

@@ -1,0 +1,109 @@
+"""Every error this package raises, in one tree.
+
+    ChainlitDynamoDBError
+      ConfigurationError            a constructor argument or environment value is missing or wrong
+        MissingDependencyError      an optional SDK is not installed; also an ImportError
+        CredentialsError            no AWS credentials or no region could be found, or they were refused
+        SchemaError                 the table or its index is missing, or not as this package needs it
+      InvalidIdError                an id cannot be part of a key; also a ValueError
+      CursorError                   a page cursor is garbage or belongs to another user; also a ValueError
+      RequestError                  DynamoDB refused a request, or could not be reached
+        TransientError              worth another try: throttling, 5xx, timeouts, lost connections
+        AccessDeniedError           IAM does not allow the operation
+        ConditionFailedError        the condition of a write did not hold
+        TransactionCancelledError   a transaction did not happen; carries the reason of each part
+        ItemTooLargeError           an item would exceed 400 KB
+      StorageError                  the attachment storage refused, or could not be reached
+
+Messages say what happened, where, and what to do. They hold no chat content and no secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class ChainlitDynamoDBError(Exception):
+    """Root of all errors raised by this package."""
+
+
+class ConfigurationError(ChainlitDynamoDBError):
+    """Something the developer configured is missing or wrong."""
+
+
+class MissingDependencyError(ConfigurationError, ImportError):
+    """An optional package is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        """Name the package and the pip line that installs it.
+
+        Args:
+            package: The distribution that could not be imported.
+            extra: The extra of this package that brings it.
+        """
+        super().__init__(f"{package} is not installed. Run: pip install 'chainlit-dynamodb[{extra}]'")
+
+
+class CredentialsError(ConfigurationError):
+    """AWS credentials or region are missing, expired or refused."""
+
+
+class SchemaError(ConfigurationError):
+    """The table or its index is missing or has another key layout."""
+
+
+class InvalidIdError(ChainlitDynamoDBError, ValueError):
+    """An id is empty, too long for a key, or holds control characters."""
+
+
+class CursorError(ChainlitDynamoDBError, ValueError):
+    """A page cursor was not issued for this listing."""
+
+
+class RequestError(ChainlitDynamoDBError):
+    """DynamoDB refused a request, or could not be reached."""
+
+    def __init__(self, operation: str, code: str, message: str) -> None:
+        """Describe the refused request.
+
+        Args:
+            operation: The DynamoDB operation, as `UpdateItem`.
+            code: DynamoDB's error code, or the name of the transport's error.
+            message: What happened and what to do.
+        """
+        super().__init__(f"{operation}: {code}: {message}")
+        self.operation = operation
+        self.code = code
+
+
+class TransientError(RequestError):
+    """The same request may succeed a moment later."""
+
+
+class AccessDeniedError(RequestError):
+    """IAM does not allow the operation."""
+
+
+class ConditionFailedError(RequestError):
+    """The condition of a write did not hold."""
+
+
+class TransactionCancelledError(RequestError):
+    """No part of a transaction was written.
+
+    Attributes:
+        reasons: The code of each part in request order, `None` where that part was fine.
+    """
+
+    def __init__(self, operation: str, reasons: Sequence[str | None]) -> None:
+        """Keep the reasons, aligned with the parts of the transaction."""
+        super().__init__(operation, "TransactionCanceledException", ", ".join(str(r) for r in reasons))
+        self.reasons = tuple(reasons)
+
+
+class ItemTooLargeError(RequestError):
+    """An item would exceed DynamoDB's limit of 400 KB."""
+
+
+class StorageError(ChainlitDynamoDBError):
+    """The attachment storage refused a request, or could not be reached."""

@@ -1,0 +1,66 @@
+"""What a Chainlit session, step or element is at this moment: Chainlit goes on changing them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chainlit.context import ChainlitContextException, context
+from chainlit.session import HTTPSession
+
+from chainlit_dynamodb.chat.elements import Content
+from chainlit_dynamodb.dynamodb.codec import plain
+
+if TYPE_CHECKING:
+    from chainlit.element import Element
+    from chainlit.step import StepDict
+
+
+def session_user() -> Any:
+    """Give the user of the current session; `None` without login or without a session."""
+    try:
+        return context.session.user
+    except ChainlitContextException:
+        return None
+
+
+def session_user_id() -> str | None:
+    """Give the id of the current session's user, if it has been stored; else its identifier."""
+    user = session_user()
+    return getattr(user, "id", None) or getattr(user, "identifier", None)
+
+
+def session_thread_id() -> str:
+    """Give the thread of the current session."""
+    return str(context.session.thread_id)
+
+
+def is_without_browser() -> bool:
+    """Tell whether the current session is a bot's: Slack, Teams, Discord, or an HTTP call."""
+    return isinstance(context.session, HTTPSession)
+
+
+def step_fields(step_dict: StepDict) -> dict[str, Any]:
+    """Copy a step and name its thread."""
+    fields: dict[str, Any] = plain(step_dict)
+    fields["threadId"] = fields.get("threadId") or session_thread_id()
+    fields.setdefault("id", "")
+    return fields
+
+
+def element_fields(element: Element) -> dict[str, Any]:
+    """Copy an element, name its thread, and drop keys of files: a browser may have sent them."""
+    fields: dict[str, Any] = plain(element.to_dict())
+    fields["threadId"] = fields.get("threadId") or session_thread_id()
+    for file_key in ("chainlitKey", "objectKey"):
+        fields.pop(file_key, None)
+    return fields
+
+
+def element_content(element: Element) -> Content | None:
+    """Take what an element holds, for elements that have a file of their own."""
+    if element.type == "custom":  # its content is its props
+        return None
+    if element.content:
+        return bytes(element.content) if isinstance(element.content, bytearray) else element.content
+    return Path(element.path) if element.path else None
