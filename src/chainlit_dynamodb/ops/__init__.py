@@ -1,0 +1,1 @@
+"""Administration of the table: what the command line calls. It knows nothing of Chainlit."""

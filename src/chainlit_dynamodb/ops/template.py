@@ -1,0 +1,49 @@
+"""The table as CloudFormation, for those who create it with their other infrastructure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from chainlit_dynamodb.chat.schema import TableSpec
+
+PLACEHOLDER = "<YOUR-TABLE-NAME>"
+_HEADER = "# CloudFormation template for required table structure\nAWSTemplateFormatVersion: 2010-09-09\n"
+
+
+def cloudformation(table_name: str = PLACEHOLDER) -> str:
+    """Give the CloudFormation template of the table.
+
+    Args:
+        table_name: The name of the table.
+
+    Returns:
+        YAML that ends with a line break.
+    """
+    properties = TableSpec(table_name).create_table_request() | {"TableName": json.dumps(table_name)}
+    table = {"Type": "AWS::DynamoDB::Table", "Properties": properties}
+    lines = _mapping({"Resources": {"DynamoDBTable": table}}, "")
+    return _HEADER + "\n".join(lines) + "\n"
+
+
+def _mapping(values: Mapping[str, Any], indent: str) -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield f"{indent}{key}:"
+            yield from _mapping(value, indent + "  ")
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            yield from _sequence(key, value, indent)
+        else:
+            yield f"{indent}{key}: {value}"
+
+
+def _sequence(key: str, values: Sequence[Any], indent: str) -> Iterator[str]:
+    if all(isinstance(value, str) for value in values):
+        yield f"{indent}{key}: [{', '.join(values)}]"
+        return
+    yield f"{indent}{key}:"
+    for value in values:
+        first, *rest = _mapping(value, indent + "    ")
+        yield f"{indent}  - {first.lstrip()}"
+        yield from rest
