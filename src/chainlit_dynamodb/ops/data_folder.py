@@ -1,0 +1,46 @@
+"""The folder that keeps what the embedded engine holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO
+
+from chainlit_dynamodb.errors import ConfigurationError
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[tuple[int, ...]]:
+    """Make the folder and hold it alone: two engines would overwrite each other's data.
+
+    Args:
+        folder: The folder; it and its parents are made.
+
+    Yields:
+        The file descriptors which a child process inherits to hold the folder until it ends too.
+
+    Raises:
+        ConfigurationError: The folder cannot be made, or another process holds it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".gitignore").write_text("*\n")
+        lock = (folder / "lock").open("a")
+    except OSError as error:
+        raise ConfigurationError(f"The data folder {folder} cannot be used: {error.strerror}.") from error
+    with lock:
+        yield _hold(lock, folder)
+
+
+def _hold(lock: IO[str], folder: Path) -> tuple[int, ...]:
+    if find_spec("fcntl") is None:  # Windows
+        return ()
+    import fcntl  # noqa: PLC0415
+
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise ConfigurationError(f"The data folder {folder} is in use by another chainlit-dynamodb.") from error
+    return (lock.fileno(),)
