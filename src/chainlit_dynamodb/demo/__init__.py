@@ -1,0 +1,1 @@
+"""The app that `chainlit-dynamodb demo` serves."""
