@@ -1,0 +1,1 @@
+"""Tools for testing a Chainlit data layer: engines to run it on."""
