@@ -1,0 +1,52 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(wildcard src tests benchmarks)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format build bench engines clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+demo: $(VENV)/.demo ## Serve a chat to play with at localhost:8000
+	@exec $(BIN)/chainlit-dynamodb demo
+
+test: $(VENV)/.test engines lint ## Check and test everything
+	$(BIN)/pytest
+
+lint: $(VENV)/.test ## Check style and types
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy $(SOURCES)
+
+format: $(VENV)/.test ## Put the code in order
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+build: $(VENV)/.test ## Build the wheel and the source distribution into dist/
+	rm -rf dist
+	$(BIN)/python -m build
+
+bench: $(VENV)/.test engines ## Measure
+	$(BIN)/python -m benchmarks
+
+engines: $(VENV)/.test ## Fetch what the tests run on
+	@bash scripts/install-system-packages.sh
+	@$(BIN)/python -m chainlit_dynamodb.testing.dynamodb_local
+
+clean: ## Remove all that was made, the demo's chats excepted
+	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable '.[local]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable '.[all]' --group test
+	@touch $@ $(VENV)/.demo
