@@ -9,6 +9,7 @@ from chainlit.context import ChainlitContextException, context
 from chainlit.session import HTTPSession
 
 from chainlit_dynamodb.chat.elements import Content
+from chainlit_dynamodb.chat.transcript import FAVORITE
 from chainlit_dynamodb.dynamodb.codec import plain
 
 if TYPE_CHECKING:
@@ -41,8 +42,15 @@ def is_without_browser() -> bool:
 
 
 def step_fields(step_dict: StepDict) -> dict[str, Any]:
-    """Copy a step and name its thread."""
+    """Copy a step and name its thread.
+
+    The favourite flag is left out: a message in memory keeps it after it was taken away, and `set_step_favorite`
+    is told it anyway.
+    """
     fields: dict[str, Any] = plain(step_dict)
+    metadata = fields.get("metadata")
+    if isinstance(metadata, dict):
+        metadata.pop(FAVORITE, None)
     fields["threadId"] = fields.get("threadId") or session_thread_id()
     fields.setdefault("id", "")
     return fields

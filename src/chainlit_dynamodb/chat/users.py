@@ -46,6 +46,10 @@ class Users:
 
         Cost: 1 read unit per 4 KB; nothing within `cache_seconds` of the last read.
         """
+        try:
+            user_key(identifier)
+        except InvalidIdError:
+            return None
         row = self._cache.get(identifier)
         if row is None:
             row = await self._shared_read(identifier)
@@ -67,6 +71,7 @@ class Users:
             default={"id": identifier, "createdAt": clock.now()},
         )
         row = await self._table.update(user_key(identifier).attributes(), update, give_back="ALL_NEW")
+        self._reads.pop(identifier, None)  # a read that is under way may bring back what was before
         self._remember(identifier, row)
         return self._user(row)
 
@@ -78,16 +83,17 @@ class Users:
         task = self._reads.get(identifier)
         if task is None or task.get_loop() is not asyncio.get_running_loop():
             task = self._reads[identifier] = asyncio.create_task(self._read(identifier))
-            task.add_done_callback(lambda _: self._reads.pop(identifier, None))
         return await asyncio.shield(task)
 
     async def _read(self, identifier: str) -> Item | None:
+        key = user_key(identifier)
         try:
-            key = user_key(identifier)
-        except InvalidIdError:
-            return None
-        row = await self._table.get(key.attributes())
-        if row is not None:
+            row = await self._table.get(key.attributes())
+        finally:
+            is_newest = self._reads.get(identifier) is asyncio.current_task()
+            if is_newest:
+                del self._reads[identifier]
+        if row is not None and is_newest:
             self._remember(identifier, row)
         return row
 
