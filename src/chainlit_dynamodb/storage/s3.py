@@ -1,0 +1,255 @@
+"""Attachments in Amazon S3, and in whatever speaks its protocol: MinIO, Cloudflare R2, ministack."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any
+
+from chainlit_dynamodb.errors import ConfigurationError, MissingDependencyError, StorageError
+from chainlit_dynamodb.storage.base import (
+    DEFAULT_MIME,
+    BoundedThreads,
+    Data,
+    ObjectExistsError,
+    StorageClient,
+    UploadedFile,
+    bucket_name_of,
+    checked_disposition,
+    checked_mime,
+    open_data,
+    url_lifetime,
+)
+
+if TYPE_CHECKING:
+    from botocore.config import Config
+
+THREADS = 8
+PART_BYTES = 8 * 1024 * 1024
+MAX_URL_LIFETIME_SECONDS = 7 * 24 * 3600
+CONNECT_TIMEOUT_SECONDS = 5
+READ_TIMEOUT_SECONDS = 60
+ATTEMPTS = 5
+
+
+class S3StorageClient(StorageClient):
+    """Attachments in one S3 bucket, which may and should be private.
+
+    boto3 blocks, so it runs in a few threads of its own. Everything that goes over the network, and the
+    making of the boto3 client, happens at the first call, not in the constructor.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        *,
+        client: Any = None,
+        prefix: str = "",
+        url_lifetime_seconds: int | None = None,
+        **boto3_kwargs: Any,
+    ) -> None:
+        """Describe the bucket and how to reach it.
+
+        Args:
+            bucket: The name of the bucket.
+            client: A boto3 S3 client of your own. It signs URLs the way it was configured (give it
+                `signature_version="s3v4"`) and is never closed here.
+            prefix: A folder inside the bucket; it is put before each key and never shows outside.
+            url_lifetime_seconds: How long read URLs live; else `STORAGE_EXPIRY_TIME`, else an hour. URLs
+                signed with temporary credentials end with these credentials, however long they were asked to
+                live.
+            **boto3_kwargs: What `boto3.client("s3", ...)` takes: `region_name`, `endpoint_url`,
+                `aws_access_key_id`, `config`, ... A `config` is merged with ours and wins.
+
+        Raises:
+            MissingDependencyError: boto3 is not installed.
+            ConfigurationError: An argument is missing, unknown or of the wrong kind.
+        """
+        if not bucket or not isinstance(bucket, str):
+            raise ConfigurationError(f"S3StorageClient: bucket must be the name of a bucket, not {bucket!r}")
+        if client is not None and boto3_kwargs:
+            raise ConfigurationError(f"S3StorageClient: client= and {', '.join(boto3_kwargs)} exclude each other")
+        if client is None:
+            _check_boto3_arguments(boto3_kwargs)
+        self.bucket = bucket
+        self._prefix = prefix.strip("/")
+        self._lifetime = url_lifetime(url_lifetime_seconds)
+        if self._lifetime > MAX_URL_LIFETIME_SECONDS:
+            raise ConfigurationError(f"S3 signs URLs for 7 days at most, not for {self._lifetime} seconds")
+        self._boto3_kwargs = boto3_kwargs
+        self._client = client
+        self._owns_client = client is None
+        self._client_lock = threading.Lock()
+        self._threads = BoundedThreads(f"S3StorageClient({bucket})", THREADS)
+
+    async def upload_file(
+        self,
+        object_key: str,
+        data: Data,
+        mime: str = DEFAULT_MIME,
+        overwrite: bool = True,
+        content_disposition: str | None = None,
+    ) -> UploadedFile:
+        """Store a file; above 8 MB it goes in parts. See `StorageClient.upload_file`."""
+        headers = {"ContentType": checked_mime(mime)}
+        if disposition := checked_disposition(content_disposition):
+            headers["ContentDisposition"] = disposition
+        with self._typed_errors("upload", object_key):
+            file = await open_data(data, self._threads)
+        try:
+            await self._threads.run(self._upload, object_key, file, headers, overwrite)
+        finally:
+            # When the task was cancelled, this also stops the thread that still reads.
+            file.close()
+        return {"object_key": object_key, "url": await self.get_read_url(object_key)}
+
+    async def delete_file(self, object_key: str) -> bool:
+        """Delete a file; with bucket versioning, put a delete marker. See `StorageClient.delete_file`."""
+        await self._threads.run(self._delete, object_key)
+        return True
+
+    async def get_read_url(self, object_key: str) -> str:
+        """Sign a URL; no request unless credentials must be renewed. See `StorageClient.get_read_url`."""
+        return await self._threads.run(self._sign, object_key)
+
+    async def close(self) -> None:
+        """Close the boto3 client if it was made here. See `StorageClient.close`."""
+        if self._threads.closed:
+            return
+        await self._threads.close()
+        if self._owns_client and self._client is not None:
+            self._client.close()
+
+    def _upload(self, object_key: str, file: IO[bytes], headers: dict[str, str], overwrite: bool) -> None:
+        with self._typed_errors("upload", object_key):
+            target = self._target(object_key)
+            condition = {} if overwrite else {"IfNoneMatch": "*"}
+            first = file.read(PART_BYTES)
+            second = file.read(PART_BYTES)
+            if second:
+                self._upload_parts(target, [first, second], file, headers, condition)
+                return
+            self._s3().put_object(**target, Body=first, **headers, **condition)
+
+    def _upload_parts(
+        self,
+        target: dict[str, str],
+        start: list[bytes],
+        file: IO[bytes],
+        headers: dict[str, str],
+        condition: dict[str, str],
+    ) -> None:
+        # boto3's own transfer manager cannot make a multipart upload conditional, and holds many parts in
+        # memory.
+        s3 = self._s3()
+        upload = {**target, "UploadId": s3.create_multipart_upload(**target, **headers)["UploadId"]}
+        try:
+            parts = []
+            for number, body in enumerate(_parts(start, file), 1):
+                tag = s3.upload_part(**upload, PartNumber=number, Body=body)["ETag"]
+                parts.append({"PartNumber": number, "ETag": tag})
+            s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}, **condition)
+        except BaseException:
+            # Parts that are not aborted cost money until a lifecycle rule of the bucket removes them.
+            with suppress(StorageError), self._typed_errors("abort the upload", target["Key"]):
+                s3.abort_multipart_upload(**upload)
+            raise
+
+    def _delete(self, object_key: str) -> None:
+        with self._typed_errors("delete", object_key):
+            self._s3().delete_object(**self._target(object_key))
+
+    def _sign(self, object_key: str) -> str:
+        with self._typed_errors("sign a URL", object_key):
+            url: str = self._s3().generate_presigned_url(
+                "get_object", Params=self._target(object_key), ExpiresIn=self._lifetime
+            )
+            return url
+
+    def _target(self, object_key: str) -> dict[str, str]:
+        return {"Bucket": self.bucket, "Key": bucket_name_of(object_key, self._prefix)}
+
+    def _s3(self) -> Any:
+        with self._client_lock:
+            if self._client is None:
+                self._client = self._new_client()
+            return self._client
+
+    def _new_client(self) -> Any:
+        import boto3  # noqa: PLC0415 - an optional SDK
+
+        session = boto3.DEFAULT_SESSION or boto3.session.Session()
+        # boto3 knows AWS_DEFAULT_REGION only; containers and every other AWS SDK use AWS_REGION.
+        region = self._boto3_kwargs.get("region_name") or session.region_name or os.environ.get("AWS_REGION")
+        arguments = {**self._boto3_kwargs, "region_name": region}
+        # Only a client tells what the environment and the profile say; a second one costs 4 ms.
+        with closing(session.client("s3", **arguments)) as plain:
+            on_aws = _is_aws(plain.meta.endpoint_url)
+            config = _config(arguments.get("config"), plain.meta.config.s3, on_aws)
+        if on_aws and not region:
+            raise StorageError(f"s3://{self.bucket}: no AWS region. Set AWS_REGION or give region_name=")
+        return session.client("s3", **{**arguments, "config": config})
+
+    @contextmanager
+    def _typed_errors(self, action: str, object_key: str) -> Iterator[None]:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - an optional SDK
+
+        where = f"s3://{self.bucket}, key {object_key!r}: could not {action}"
+        try:
+            yield
+        except ClientError as exc:
+            error = exc.response.get("Error", {})
+            if error.get("Code") == "PreconditionFailed":
+                raise ObjectExistsError(f"{where}: the key is taken") from exc
+            raise StorageError(f"{where}: {error.get('Code')}: {error.get('Message')}") from exc
+        except (BotoCoreError, OSError, ValueError) as exc:
+            raise StorageError(f"{where}: {exc}") from exc
+
+
+def _parts(start: list[bytes], file: IO[bytes]) -> Iterator[bytes]:
+    while start:
+        yield start.pop(0)
+    while body := file.read(PART_BYTES):
+        yield body
+
+
+def _check_boto3_arguments(arguments: dict[str, Any]) -> None:
+    try:
+        import boto3  # noqa: PLC0415 - an optional SDK
+        from botocore.config import Config  # noqa: PLC0415
+    except ImportError as exc:
+        raise MissingDependencyError("boto3", "s3") from exc
+    try:
+        inspect.signature(boto3.session.Session.client).bind(None, "s3", **arguments)
+    except TypeError as exc:
+        raise ConfigurationError(f"S3StorageClient: {exc}") from exc
+    if not isinstance(arguments.get("config"), Config | None):
+        raise ConfigurationError("S3StorageClient: config must be a botocore.config.Config")
+
+
+def _config(given: Config | None, addressing: dict[str, Any] | None, on_aws: bool) -> Config:
+    from botocore.config import Config  # noqa: PLC0415 - an optional SDK
+
+    options: dict[str, Any] = {
+        "signature_version": "s3v4",
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "read_timeout": READ_TIMEOUT_SECONDS,
+        "max_pool_connections": THREADS,
+        "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
+        "tcp_keepalive": True,
+    }
+    if not on_aws and "request_checksum_calculation" in Config.OPTION_DEFAULTS:
+        # Many servers that speak S3 do not know the trailing checksums that botocore sends to AWS by default.
+        options["request_checksum_calculation"] = "when_required"
+    # By default botocore signs URLs for a global host name; new buckets elsewhere answer that with a redirect.
+    regional = {"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}
+    style = {**(regional if on_aws else {"addressing_style": "path"}), **(addressing or {})}
+    return Config(**options).merge(given or Config()).merge(Config(s3=style))
+
+
+def _is_aws(endpoint_url: str) -> bool:
+    return re.match(r"https?://s3[\w.-]*\.amazonaws\.", endpoint_url) is not None
