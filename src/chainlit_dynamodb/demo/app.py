@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Final
 import chainlit as cl
 from chainlit.element import Element
 from chainlit.input_widget import Select, Slider
-from pydantic.dataclasses import dataclass
 
 from chainlit_dynamodb import DynamoDBDataLayer, S3StorageClient
 from chainlit_dynamodb.demo.picture import sunset
@@ -33,13 +32,10 @@ Rate an answer with the thumbs, star a message, change the unit in the settings,
 Then stop the server, start it again, and find all of it as you left it."""
 
 
-@dataclass
 class PlotlyFigure(Element):
     """A Plotly figure given as JSON, which needs no Plotly on the server."""
 
     type: ClassVar[str] = "plotly"
-    size: str = "large"
-    mime: str = "application/json"
 
 
 @cl.data_layer
@@ -90,15 +86,15 @@ async def answer(message: cl.Message) -> None:
 
 async def _weather() -> None:
     unit = _unit()
-    async with cl.Step(name="Read the sensors", type="tool") as step:
-        step.input = {"sensors": SENSORS, "unit": unit.symbol}
+    async with cl.Step(name="Read the sensors", type="tool", default_open=True) as step:
         readings = [await _read(sensor, unit) for sensor in range(len(SENSORS))]
-        step.output = readings
-    warmest = max(readings, key=lambda reading: float(reading["high"]))
+        warmest = max(readings, key=lambda reading: float(reading["high"]))
+        coldest = min(readings, key=lambda reading: float(reading["low"]))
+        step.output = f"{len(readings)} sensors, {coldest['low']} to {warmest['high']} {unit.symbol}"
     await _say(
         f"A calm day at the harbour. The **{warmest['sensor']}** was warmest with "
-        f"**{warmest['high']} {unit.symbol}**; the coldest reading of the night was "
-        f"{min(reading['low'] for reading in readings)} {unit.symbol}. No rain, and the ferries run on time."
+        f"**{warmest['high']} {unit.symbol}**; the coldest reading of the night was {coldest['low']} "
+        f"{unit.symbol} at the {coldest['sensor']}. No rain, and the ferries run on time."
     )
 
 
@@ -117,7 +113,7 @@ async def _sunset() -> None:
 
 
 async def _plot() -> None:
-    chart = PlotlyFigure(name="Temperatures", content=figure(_unit()), display="inline")
+    chart = PlotlyFigure(name="Temperatures", content=figure(_unit()), mime="application/json", size="large")
     await _say("The day of all three sensors. Drag to zoom, double-click to come back.", chart)
 
 

@@ -7,10 +7,12 @@ from typing import Final
 
 from chainlit_dynamodb.demo.weather import highs
 
-_LEFT: Final = 90
-_BASE: Final = 330
+_WIDTH: Final = 595
+_HEIGHT: Final = 470
+_LEFT: Final = 84
+_BASE: Final = 70
 _STEP: Final = 62
-_POINTS_PER_DEGREE: Final = 14
+_POINTS_PER_DEGREE: Final = 12
 
 
 def week_report() -> bytes:
@@ -22,9 +24,9 @@ def _page() -> bytes:
     drawing = ["0.18 0.44 0.56 rg"]
     for number, (day, high) in enumerate(highs().items()):
         drawing += _bar(_LEFT + number * _STEP, day, high)
-    drawing += _text(_LEFT, 740, 26, "The week at the harbour")
-    drawing += _text(_LEFT, 712, 12, "Highest temperature of each day, in degrees Celsius.")
-    drawing += _text(_LEFT, 260, 10, "Made by the demo of chainlit-dynamodb, from no one's sensor.")
+    drawing += _text(_LEFT, _HEIGHT - 60, 26, "The week at the harbour")
+    drawing += _text(_LEFT, _HEIGHT - 86, 13, "Highest temperature of each day, in degrees Celsius.")
+    drawing += _text(_LEFT, 24, 10, "Made by the demo of chainlit-dynamodb, from no one's sensor.")
     return "\n".join(drawing).encode("latin-1")
 
 
@@ -45,8 +47,8 @@ def _document(page: bytes) -> bytes:
     objects = (
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R "
-        b"/Resources << /Font << /F1 5 0 R >> >> >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 %d %d] /Contents 4 0 R "
+        b"/Resources << /Font << /F1 5 0 R >> >> >>" % (_WIDTH, _HEIGHT),
         b"<< /Length %d >>\nstream\n%s\nendstream" % (len(page), page),
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
     )

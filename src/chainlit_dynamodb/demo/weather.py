@@ -57,7 +57,7 @@ def figure(unit: Unit) -> str:
     """Give the day of all sensors as a Plotly figure, in the JSON that Plotly reads."""
     layout = {
         "title": {"text": "Temperature at the harbour"},
-        "xaxis": {"title": {"text": "hour"}, "dtick": 3},
+        "xaxis": {"title": {"text": "hour"}, "dtick": 3, "zeroline": False},
         "yaxis": {"title": {"text": unit.symbol}},
         "hovermode": "x unified",
         "legend": {"orientation": "h", "y": -0.25},
