@@ -1,0 +1,1 @@
+"""Where attachments live: one module and one SDK per storage."""
