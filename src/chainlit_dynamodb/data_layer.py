@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from typing import TYPE_CHECKING, Any, Final
 
 from chainlit.data.base import BaseDataLayer
@@ -16,6 +15,7 @@ from fastapi import HTTPException
 from chainlit_dynamodb.attachments import StorageAttachments, object_key_of
 from chainlit_dynamodb.background import in_background, queued
 from chainlit_dynamodb.chat.elements import Content, File
+from chainlit_dynamodb.chat.large_values import COMPRESS_ABOVE_BYTES
 from chainlit_dynamodb.chat.store import ChatStore
 from chainlit_dynamodb.chat.thread_reader import ThreadFilter
 from chainlit_dynamodb.chat.transcript import FAVORITE
@@ -23,7 +23,7 @@ from chainlit_dynamodb.chat.users import CACHE_SECONDS
 from chainlit_dynamodb.chat.writer import MAX_PENDING_BYTES
 from chainlit_dynamodb.dynamodb.codec import plain
 from chainlit_dynamodb.dynamodb.table import Table
-from chainlit_dynamodb.dynamodb.transport import AioTransport, ClientTransport, Transport
+from chainlit_dynamodb.dynamodb.transport import make_transport
 from chainlit_dynamodb.errors import ConfigurationError, CursorError, InvalidIdError
 from chainlit_dynamodb.snapshots import (
     element_content,
@@ -65,6 +65,7 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
         endpoint_url: str | None = None,
         user_cache_seconds: float = CACHE_SECONDS,
         max_pending_bytes: int = MAX_PENDING_BYTES,
+        compress_above: int | None = COMPRESS_ABOVE_BYTES,
         close_seconds: float = CLOSE_SECONDS,
     ) -> None:
         """Configure the layer.
@@ -80,6 +81,7 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
             endpoint_url: Wins over `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL` and the profile.
             user_cache_seconds: How long a user may be served from memory; 0 asks the table every time.
             max_pending_bytes: How much may wait in memory to be written before callers have to wait.
+            compress_above: The size in bytes above which values are compressed; `None` never compresses.
             close_seconds: How long `close` waits for what is not written yet.
 
         Raises:
@@ -96,17 +98,13 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
         self._close_seconds = close_seconds
         self._attachments = StorageAttachments(storage_provider) if storage_provider is not None else None
         self._warned_without_storage = False
-        transport: Transport
-        if client is not None:
-            transport = ClientTransport(table_name, client)
-        else:
-            transport = AioTransport(table_name, region_name, endpoint_url, os.environ)
         self._store = ChatStore(
-            Table(table_name, transport),
+            Table(table_name, make_transport(table_name, client, region_name, endpoint_url)),
             self._attachments,
             page_items=user_thread_limit,
             cache_seconds=user_cache_seconds,
             max_pending_bytes=max_pending_bytes,
+            compress_above_bytes=compress_above,
         )
 
     async def get_user(self, identifier: str) -> PersistedUser | None:

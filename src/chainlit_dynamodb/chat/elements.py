@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from chainlit_dynamodb.chat.large_values import LargeValues
 from chainlit_dynamodb.chat.schema import (
     ELEMENT_SK_PREFIX,
     PK,
@@ -104,9 +105,17 @@ class _ElementDeletion:
 class Elements:
     """Writes elements and signs their URLs."""
 
-    def __init__(self, table: Table, writer: Writer, tombstones: Tombstones, attachments: Attachments | None) -> None:
+    def __init__(
+        self,
+        table: Table,
+        values: LargeValues,
+        writer: Writer,
+        tombstones: Tombstones,
+        attachments: Attachments | None,
+    ) -> None:
         """Take the parts an element touches; without attachments only elements without content are kept."""
         self._table = table
+        self._values = values
         self._writer = writer
         self._tombstones = tombstones
         self._attachments = attachments
@@ -147,7 +156,10 @@ class Elements:
         key = element_key(thread_id, element_id)
         await self._writer.flush(key.pk)
         row = await self._table.get(key.attributes())
-        return None if row is None else await self._with_url(public_element(row))
+        if row is None:
+            return None
+        (complete,) = await self._values.complete([row])
+        return await self._with_url(public_element(complete))
 
     async def delete(self, thread_id: str, element_id: str) -> None:
         """Delete an element and its file. Later writes to it do nothing.
@@ -201,7 +213,7 @@ class Elements:
         if file is not None and self._attachments is not None:
             object_key = await self._attachments.upload(file.object_key, file.content, file.mime, file.name)
             fields = {**fields, OBJECT_KEY: object_key}
-        await self._table.update(key.attributes(), Update(assign=fields))
+        await self._values.update(key, Update(assign=fields))
 
     async def remove(self, key: Key) -> None:
         """Delete an element now, its file first. Called by the write path."""
@@ -209,7 +221,8 @@ class Elements:
         object_key = row.get(OBJECT_KEY) if row else None
         if isinstance(object_key, str):
             await self._delete_file(object_key)
-        await self._table.delete(key.attributes())
+        old = await self._table.delete(key.attributes())
+        await self._values.delete_parts(key, old or {})
 
     async def _delete_file(self, object_key: str) -> None:
         if self._attachments is None:

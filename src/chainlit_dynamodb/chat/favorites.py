@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chainlit_dynamodb.chat import clock
+from chainlit_dynamodb.chat.large_values import LargeValues
 from chainlit_dynamodb.chat.recent import Recent
 from chainlit_dynamodb.chat.schema import (
     INDEX_NAME,
@@ -29,9 +30,10 @@ _METADATA = "metadata"
 class Favorites:
     """Sets and lists favourites."""
 
-    def __init__(self, table: Table, writer: Writer, recent: Recent) -> None:
+    def __init__(self, table: Table, values: LargeValues, writer: Writer, recent: Recent) -> None:
         """Take the parts favourites touch."""
         self._table = table
+        self._values = values
         self._writer = writer
         self._recent = recent
 
@@ -73,7 +75,7 @@ class Favorites:
             update = Update(assign=flagged, remove=[INDEX_PK, INDEX_SK])
         await self._writer.flush(key.pk)
         try:
-            await self._table.update(key.attributes(), update, condition=exists(PK))
+            await self._values.update(key, update, condition=exists(PK))
         except ConditionFailedError:
             return False
         if favorite:
@@ -94,6 +96,6 @@ class Favorites:
         query = Query(equals(INDEX_PK, partition), index=INDEX_NAME)
         async for rows in self._table.query_pages(query):
             keys.update(Key(row[PK], row[SK]) for row in rows)
-        found = await self._table.batch_get([key.attributes() for key in keys])
+        found = await self._values.complete(await self._table.batch_get([key.attributes() for key in keys]))
         steps = [public_step(row) for row in found if row.get(INDEX_PK) == partition]
         return sorted((step for step in steps if step), key=lambda step: str(step["createdAt"]), reverse=True)

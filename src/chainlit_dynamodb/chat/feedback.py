@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
+from chainlit_dynamodb.chat.large_values import LargeValues
 from chainlit_dynamodb.chat.lookup import StepLookup
 from chainlit_dynamodb.chat.recent import Recent
 from chainlit_dynamodb.chat.schema import (
+    FEEDBACK_COMMENT,
     INDEX_PK,
     INDEX_SK,
     PK,
@@ -40,6 +42,7 @@ from chainlit_dynamodb.errors import ConditionFailedError, InvalidIdError, Trans
 FEEDBACK: Final = "feedback"
 VALUES: Final = (0, 1)
 _USER_ID: Final = "userId"
+INLINE_COMMENT_CHARS: Final = 1_000
 _TRIES: Final = 5
 
 
@@ -102,9 +105,10 @@ class FeedbackMarkers:
 class Feedback:
     """Sets and deletes feedback. Step and markers change together or not at all."""
 
-    def __init__(self, table: Table, writer: Writer, lookup: StepLookup, recent: Recent) -> None:
+    def __init__(self, table: Table, values: LargeValues, writer: Writer, lookup: StepLookup, recent: Recent) -> None:
         """Take the parts feedback touches."""
         self._table = table
+        self._values = values
         self._writer = writer
         self._lookup = lookup
         self._recent = recent
@@ -136,7 +140,7 @@ class Feedback:
                 return None
             feedback_id = str((around.feedback or {}).get("id") or new_feedback_id(thread_id, step_id))
             feedback = {"id": feedback_id, "forId": step_id, "value": value, "comment": comment}
-            if await self._transact(self._setting(thread_id, step_id, feedback, around)):
+            if await self._set(thread_id, step_id, feedback, around):
                 self._note(around, thread_id, value)
                 return feedback_id
         raise TransactionCancelledError("TransactWriteItems", ["TransactionConflict"])
@@ -160,6 +164,7 @@ class Feedback:
             if around is None or around.feedback is None or around.feedback.get("id") != feedback_id:
                 return False
             if await self._transact(self._clearing(*place, around)):
+                await self._values.drop(step_key(*place), FEEDBACK_COMMENT, around.step.get(FEEDBACK_COMMENT))
                 return True
         return False
 
@@ -168,7 +173,7 @@ class Feedback:
         await self._writer.flush(step.pk)
         markers = {value: feedback_key(thread_id, value) for value in VALUES}
         keys = [step, thread, *markers.values()]
-        wanted = [PK, SK, FEEDBACK, _USER_ID, INDEX_PK, INDEX_SK, STEP_IDS]
+        wanted = [PK, SK, FEEDBACK, FEEDBACK_COMMENT, _USER_ID, INDEX_PK, INDEX_SK, STEP_IDS]
         rows = await self._table.batch_get([key.attributes() for key in keys], attributes=wanted)
         by_sk = {row[SK]: row for row in rows}
         if step.sk not in by_sk:
@@ -176,25 +181,34 @@ class Feedback:
         found = {value: by_sk.get(key.sk, {}) for value, key in markers.items()}
         return _Around(by_sk[step.sk], by_sk.get(thread.sk, {}), found)
 
-    def _setting(self, thread_id: str, step_id: str, feedback: Item, around: _Around) -> list[Write]:
+    async def _set(self, thread_id: str, step_id: str, feedback: Item, around: _Around) -> bool:
+        key, comment = step_key(thread_id, step_id), feedback["comment"]
+        update = Update(assign={FEEDBACK: feedback}, remove=[FEEDBACK_COMMENT])
+        staged = None
+        if comment is not None and len(comment) > INLINE_COMMENT_CHARS:
+            staged = await self._values.stage(key, comment, FEEDBACK_COMMENT)
+            inline = {**feedback, "comment": comment[:INLINE_COMMENT_CHARS]}
+            update = Update(assign={FEEDBACK: inline, FEEDBACK_COMMENT: staged})
+        done = await self._transact(self._setting(thread_id, step_id, update, feedback["value"], around))
+        await self._values.drop(key, FEEDBACK_COMMENT, around.step.get(FEEDBACK_COMMENT) if done else staged)
+        return done
+
+    def _setting(self, thread_id: str, step_id: str, update: Update, value: int, around: _Around) -> list[Write]:
+        set_feedback = all_of(exists(PK), _unchanged(around))
+        marker = Update(assign=_marker_index(around.thread, value), add_members={STEP_IDS: [step_id]})
         writes = [
-            Write(
-                step_key(thread_id, step_id).attributes(),
-                Update(assign={FEEDBACK: feedback}),
-                all_of(exists(PK), _unchanged(around)),
-            ),
-            Write(
-                feedback_key(thread_id, feedback["value"]).attributes(),
-                Update(assign=_marker_index(around.thread, feedback["value"]), add_members={STEP_IDS: [step_id]}),
-            ),
+            Write(step_key(thread_id, step_id).attributes(), update, set_feedback),
+            Write(feedback_key(thread_id, value).attributes(), marker),
         ]
         old = feedback_value(around.feedback)
-        if old is not None and old != feedback["value"] and step_id in around.markers[old].get(STEP_IDS, ()):
+        if old is not None and old != value and step_id in around.markers[old].get(STEP_IDS, ()):
             writes.append(removal(thread_id, old, around.markers[old], step_id))
         return writes
 
     def _clearing(self, thread_id: str, step_id: str, around: _Around) -> list[Write]:
-        clear = Write(step_key(thread_id, step_id).attributes(), Update(remove=[FEEDBACK]), _unchanged(around))
+        clear = Write(
+            step_key(thread_id, step_id).attributes(), Update(remove=[FEEDBACK, FEEDBACK_COMMENT]), _unchanged(around)
+        )
         old = feedback_value(around.feedback)
         if old is None or step_id not in around.markers[old].get(STEP_IDS, ()):
             return [clear]
@@ -240,12 +254,13 @@ def feedback_value(feedback: Any) -> int | None:
     return int(value) if value in VALUES else None
 
 
-def public_feedback(feedback: Any, step_id: str) -> dict[str, Any] | None:
-    """Give stored feedback as Chainlit's UI reads it, or `None` if it is none."""
+def public_feedback(step: Item, step_id: str) -> dict[str, Any] | None:
+    """Give the feedback on a step's row as Chainlit's UI reads it, or `None` if there is none."""
+    feedback = step.get(FEEDBACK)
     value = feedback_value(feedback)
-    if value is None:
+    if not isinstance(feedback, dict) or value is None:
         return None
-    comment = feedback.get("comment")
+    comment = step.get(FEEDBACK_COMMENT) or feedback.get("comment")
     return {
         "forId": step_id,
         "id": str(feedback.get("id") or ""),

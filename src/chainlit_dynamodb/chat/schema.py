@@ -9,6 +9,7 @@ The layout is the one of Chainlit's built-in layer, so its tables and rows work 
     element           THREAD#{id}         ELEMENT#{element id}
     feedback marker   THREAD#{id}         FEEDBACK#{value}        FEEDBACK#{value}#{user id} / thread's TS#
     step lookup       STEP#{step id}      STEP                    (only for chats without a browser)
+    part of a value   as its owner        the owner's SK, and behind a unit separator what tells parts apart
 
 The kind comes first and the free text last, so no id can reach into another partition.
 """
@@ -31,6 +32,8 @@ KEY_ATTRIBUTES: Final = frozenset({PK, SK, INDEX_PK, INDEX_SK})
 # Attributes that are ours and never leave the layer.
 DELETED_AT: Final = "deletedAt"
 FULL_NAME: Final = "_fullName"
+LISTED_METADATA: Final = "_listedMetadata"
+FEEDBACK_COMMENT: Final = "_feedbackComment"
 METADATA_VERSION: Final = "_metadataVersion"
 HAS_LOOKUP: Final = "_hasLookup"
 STEP_IDS: Final = "_stepIds"
@@ -48,6 +51,7 @@ _ELEMENT: Final = "ELEMENT#"
 _FEEDBACK: Final = "FEEDBACK#"
 _FAVORITE: Final = "FAVORITE#"
 _ACTIVITY: Final = "TS#"
+_PART: Final = "\x1f"
 
 USER_SK: Final = "USER"
 THREAD_SK: Final = "THREAD"
@@ -74,6 +78,21 @@ def _checked(value: object, limit_bytes: int) -> str:
     if len(value.encode()) > limit_bytes:
         raise InvalidIdError(f"An id must not be longer than {limit_bytes} bytes.")
     return value
+
+
+def part_key(owner: Key, attribute: str, generation: str, number: int) -> Key:
+    """Give the key of a part of a large value. It sorts right behind its owner: ids hold no control characters."""
+    return Key(owner.pk, _PART.join((owner.sk, attribute[:64], generation, f"{number:05d}")))
+
+
+def parts_prefix(owner: Key) -> str:
+    """Give what the sort keys of all parts of a row begin with."""
+    return owner.sk + _PART
+
+
+def is_part_sk(sk: str) -> bool:
+    """Tell whether a sort key belongs to a part of a large value."""
+    return _PART in sk
 
 
 def user_key(identifier: str) -> Key:

@@ -7,6 +7,7 @@ from typing import Any
 
 from chainlit_dynamodb.chat.elements import Elements
 from chainlit_dynamodb.chat.feedback import FEEDBACK, FeedbackMarkers
+from chainlit_dynamodb.chat.large_values import LargeValues
 from chainlit_dynamodb.chat.lookup import StepLookup
 from chainlit_dynamodb.chat.schema import (
     HAS_LOOKUP,
@@ -90,6 +91,7 @@ class Steps:
     def __init__(
         self,
         table: Table,
+        values: LargeValues,
         writer: Writer,
         tombstones: Tombstones,
         lookup: StepLookup,
@@ -98,6 +100,7 @@ class Steps:
     ) -> None:
         """Take the parts a step touches."""
         self._table = table
+        self._values = values
         self._writer = writer
         self._tombstones = tombstones
         self._lookup = lookup
@@ -159,13 +162,15 @@ class Steps:
         """Write a step now, unless its thread is deleted. Called by the write path."""
         if await self._tombstones.check(thread_id):
             return
-        await self._table.update(key.attributes(), fields.update())
+        await self._values.update(key, fields.update())
 
     async def remove(self, thread_id: str, step_id: str) -> None:
         """Delete a step now. Called by the write path."""
-        old = await self._table.delete(step_key(thread_id, step_id).attributes())
+        key = step_key(thread_id, step_id)
+        old = await self._table.delete(key.attributes())
         if old is None:
             return
+        await self._values.delete_parts(key, old)
         await self._markers.forget(thread_id, step_id, old.get(FEEDBACK))
         if old.get(HAS_LOOKUP):
             await self._lookup.forget(step_id, thread_id)

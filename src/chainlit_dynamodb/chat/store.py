@@ -6,6 +6,7 @@ from chainlit_dynamodb.chat.deletion import ThreadDeletion
 from chainlit_dynamodb.chat.elements import Attachments, Elements
 from chainlit_dynamodb.chat.favorites import Favorites
 from chainlit_dynamodb.chat.feedback import Feedback, FeedbackMarkers
+from chainlit_dynamodb.chat.large_values import LargeValues
 from chainlit_dynamodb.chat.lookup import StepLookup
 from chainlit_dynamodb.chat.recent import Recent
 from chainlit_dynamodb.chat.steps import Steps
@@ -28,6 +29,7 @@ class ChatStore:
         page_items: int,
         cache_seconds: float,
         max_pending_bytes: int,
+        compress_above_bytes: int | None,
     ) -> None:
         """Wire the parts; nothing is opened.
 
@@ -37,18 +39,20 @@ class ChatStore:
             page_items: How many threads one request to the index reads.
             cache_seconds: How long users are cached.
             max_pending_bytes: How much may wait to be written.
+            compress_above_bytes: Above what size values are compressed; `None` never.
         """
         self.writer = Writer(max_pending_bytes=max_pending_bytes)
         self.table = table
+        values = LargeValues(table, compress_above_bytes=compress_above_bytes)
         recent = Recent()
         tombstones = Tombstones(table)
         markers = FeedbackMarkers(table)
         self.lookup = StepLookup(table)
         self.users = Users(table, cache_seconds=cache_seconds)
-        self.elements = Elements(table, self.writer, tombstones, attachments)
-        self.steps = Steps(table, self.writer, tombstones, self.lookup, self.elements, markers)
+        self.elements = Elements(table, values, self.writer, tombstones, attachments)
+        self.steps = Steps(table, values, self.writer, tombstones, self.lookup, self.elements, markers)
         self.deletion = ThreadDeletion(table, self.writer, tombstones, self.elements, self.lookup)
-        self.threads = Threads(table, self.writer, tombstones, recent, markers, self.deletion.sweep)
-        self.reader = ThreadReader(table, self.writer, self.elements, recent, page_items=page_items)
-        self.feedback = Feedback(table, self.writer, self.lookup, recent)
-        self.favorites = Favorites(table, self.writer, recent)
+        self.threads = Threads(table, values, self.writer, tombstones, recent, markers, self.deletion.sweep)
+        self.reader = ThreadReader(table, values, self.writer, self.elements, recent, page_items=page_items)
+        self.feedback = Feedback(table, values, self.writer, self.lookup, recent)
+        self.favorites = Favorites(table, values, self.writer, recent)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from chainlit_dynamodb.chat.cursors import Position, decode_cursor, encode_cursor
 from chainlit_dynamodb.chat.elements import Elements
+from chainlit_dynamodb.chat.large_values import LargeValues
 from chainlit_dynamodb.chat.recent import Recent
 from chainlit_dynamodb.chat.schema import (
     DELETED_AT,
@@ -15,6 +16,7 @@ from chainlit_dynamodb.chat.schema import (
     INDEX_NAME,
     INDEX_PK,
     INDEX_SK,
+    LISTED_METADATA,
     PK,
     SK,
     STEP_IDS,
@@ -40,6 +42,7 @@ from chainlit_dynamodb.chat.transcript import assemble
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.expressions import equals
+from chainlit_dynamodb.dynamodb.packing import Split
 from chainlit_dynamodb.dynamodb.table import Query, Table
 from chainlit_dynamodb.errors import InvalidIdError
 
@@ -54,6 +57,7 @@ _LISTED: Final = (
     USER_IDENTIFIER,
     TAGS,
     METADATA,
+    LISTED_METADATA,
     INDEX_PK,
     INDEX_SK,
     DELETED_AT,
@@ -100,17 +104,28 @@ class _Candidate:
 class ThreadReader:
     """Reads threads."""
 
-    def __init__(self, table: Table, writer: Writer, elements: Elements, recent: Recent, *, page_items: int) -> None:
+    def __init__(
+        self,
+        table: Table,
+        values: LargeValues,
+        writer: Writer,
+        elements: Elements,
+        recent: Recent,
+        *,
+        page_items: int,
+    ) -> None:
         """Take the parts reading touches.
 
         Args:
             table: Where threads are.
+            values: Puts together what is large.
             writer: This process's pending writes, which are waited for.
             elements: Signs URLs.
             recent: What the index may not show yet.
             page_items: How many threads one request to the index reads.
         """
         self._table = table
+        self._values = values
         self._writer = writer
         self._elements = elements
         self._recent = recent
@@ -132,7 +147,7 @@ class ThreadReader:
         rows: list[Item] = []
         async for page in self._table.query_pages(Query(equals(PK, pk), consistent=True)):
             rows += page
-        transcript = assemble(rows)
+        transcript = assemble(await self._values.complete(rows))
         if transcript is None:
             return None
         elements = await self._elements.with_urls(transcript.elements)
@@ -237,7 +252,8 @@ class ThreadReader:
         keys = [thread_key(candidate.thread_id).attributes() for candidate in candidates]
         if thread_filter.feedback is not None:
             keys += [feedback_key(c.thread_id, thread_filter.feedback).attributes() for c in candidates]
-        rows = await self._table.batch_get(keys, attributes=[*_LISTED, STEP_IDS]) if keys else []
+        found_rows = await self._table.batch_get(keys, attributes=[*_LISTED, STEP_IDS])
+        rows = await self._values.complete([_without_bulk(r, names=not thread_filter.search) for r in found_rows])
         threads = {row[PK]: row for row in rows if STEP_IDS not in row}
         marked = {row[PK] for row in rows if STEP_IDS in row}
         found = []
@@ -257,6 +273,16 @@ def listed_thread(row: Item) -> dict[str, Any]:
     """Give a thread's row as Chainlit lists it: `createdAt` is the last activity there."""
     thread = public_thread(row)
     return {**thread, CREATED_AT: last_activity(row) or thread[CREATED_AT], "steps": [], "elements": []}
+
+
+def _without_bulk(row: Item, *, names: bool) -> Item:
+    """Leave what is kept beside the row where it is: lists show the small entries, and the beginning of a name."""
+    small = dict(row)
+    if LISTED_METADATA in row:
+        small[METADATA] = small.pop(LISTED_METADATA)
+    if names and isinstance(row.get(FULL_NAME), Split):
+        del small[FULL_NAME]
+    return small
 
 
 def _passes(thread_filter: ThreadFilter, marked: frozenset[str] | None) -> Callable[[_Candidate], bool]:

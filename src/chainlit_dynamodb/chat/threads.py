@@ -9,14 +9,17 @@ from typing import Any, Final
 
 from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.feedback import FeedbackMarkers
+from chainlit_dynamodb.chat.large_values import LargeValues
 from chainlit_dynamodb.chat.recent import Recent
 from chainlit_dynamodb.chat.schema import (
     DELETED_AT,
     FULL_NAME,
     INDEX_PK,
     INDEX_SK,
+    LISTED_METADATA,
     METADATA_VERSION,
     PK,
+    SK,
     activity_sk,
     parse_activity_sk,
     parse_thread_pk,
@@ -38,9 +41,12 @@ USER_IDENTIFIER: Final = "userIdentifier"
 TAGS: Final = "tags"
 METADATA: Final = "metadata"
 
+SPLIT_ABOVE_BYTES: Final = 8 * 1024
+"""A thread's row is read for lists, owners and tombstones, so what is large lies beside it."""
+LISTED_ENTRY_CHARS: Final = 1_000
+"""Entries of large metadata up to this length are kept in the row, for lists."""
 INDEXED_NAME_CHARS: Final = 1_000
 """The index holds so much of a name: Chainlit's names are whole first messages, and the index is paid by size."""
-MAX_NAME_CHARS: Final = 64_000
 _MERGE_TRIES: Final = 20
 
 
@@ -101,6 +107,7 @@ class Threads:
     def __init__(
         self,
         table: Table,
+        values: LargeValues,
         writer: Writer,
         tombstones: Tombstones,
         recent: Recent,
@@ -111,6 +118,7 @@ class Threads:
 
         Args:
             table: Where threads are.
+            values: Keeps what is large.
             writer: The write path.
             tombstones: Which threads are deleted.
             recent: Gets to know activity before the index does.
@@ -118,6 +126,7 @@ class Threads:
             sweep: Deletes what a deleted thread has left.
         """
         self._table = table
+        self._values = values
         self._writer = writer
         self._tombstones = tombstones
         self._recent = recent
@@ -158,7 +167,7 @@ class Threads:
         if name is not None:
             assign |= {NAME: name[:INDEXED_NAME_CHARS], FULL_NAME: None}
             if len(name) > INDEXED_NAME_CHARS:
-                assign[FULL_NAME] = name[:MAX_NAME_CHARS]
+                assign[FULL_NAME] = name
         if user_id:
             assign |= {USER_ID: user_id, USER_IDENTIFIER: user_identifier or user_id}
             assign[INDEX_PK] = user_threads_pk(user_id)
@@ -243,17 +252,19 @@ class Threads:
             default=default,
             remove=[k for k, v in assign.items() if v is None],
         )
-        key = thread_key(thread_id).attributes()
-        return await self._table.update(key, update, condition=all_of(*conditions), give_back="UPDATED_OLD")
+        key, condition = thread_key(thread_id), all_of(*conditions)
+        return await self._values.update(key, update, condition=condition, split_above_bytes=SPLIT_ABOVE_BYTES)
 
     async def _merged(self, thread_id: str, patch: dict[str, Any]) -> tuple[Item, Condition]:
-        row = await self._table.get(thread_key(thread_id).attributes(), attributes=[METADATA, METADATA_VERSION])
-        old = (row or {}).get(METADATA)
-        version = (row or {}).get(METADATA_VERSION)
+        wanted = [PK, SK, METADATA, METADATA_VERSION]
+        row = await self._table.get(thread_key(thread_id).attributes(), attributes=wanted)
+        (row,) = await self._values.complete([row] if row else [{PK: "", SK: ""}])
+        old, version = row.get(METADATA), row.get(METADATA_VERSION)
         entries = {**(old if isinstance(old, dict) else {}), **patch}
         merged = {k: v for k, v in entries.items() if v is not None}
         unchanged = missing(METADATA_VERSION) if version is None else equals(METADATA_VERSION, version)
-        return {METADATA: merged, METADATA_VERSION: (version or 0) + 1}, unchanged
+        version = version + 1 if isinstance(version, int) else 1
+        return {METADATA: merged, LISTED_METADATA: _listed_entries(merged), METADATA_VERSION: version}, unchanged
 
     async def _is_hopeless(self, thread_id: str, change: ThreadChange) -> bool:
         """Tell why a write was refused: the thread is deleted or missing, or only its metadata has changed."""
@@ -270,6 +281,13 @@ class Threads:
             self._recent.touch(user_threads_pk(user_id), thread_id, activity_sk(change.activity))
         if user_id and CREATED_AT in old and old.get(USER_ID) != user_id:
             await self._markers.change_owner(thread_id, user_id)
+
+
+def _listed_entries(metadata: dict[str, Any]) -> dict[str, Any] | None:
+    """Give what lists show of large metadata; `None` if it is small enough to be shown whole."""
+    if weight_bytes(metadata) <= SPLIT_ABOVE_BYTES:
+        return None
+    return {k: v for k, v in metadata.items() if weight_bytes(v) <= LISTED_ENTRY_CHARS}
 
 
 def public_thread(row: Item) -> dict[str, Any]:

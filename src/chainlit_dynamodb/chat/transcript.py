@@ -93,7 +93,7 @@ def public_step(row: Item) -> dict[str, Any] | None:
         "parentId": step.get("parentId") if isinstance(step.get("parentId"), str) else None,
         "metadata": _metadata(step.get("metadata"), is_favorite=row.get(INDEX_PK) is not None),
     }
-    feedback = public_feedback(row.get(FEEDBACK), step["id"])
+    feedback = public_feedback(row, step["id"])
     return {**step, FEEDBACK: feedback} if feedback else step
 
 

@@ -6,25 +6,23 @@
 * NaN and infinities: `None`; floats too small for DynamoDB: 0
 * `Decimal` and other numbers: an int when whole, else a float
 * whole floats: the int they are; numbers DynamoDB has no room for (over 38 digits): their decimal string
-* bytes: base64 text; sets, tuples and other sequences: lists; dataclasses and Pydantic models: dicts
+* bytes: base64 text; sets, tuples and other iterables: lists; dataclasses and Pydantic models: dicts
 * dates and times: ISO 8601; UUIDs and paths: text; enum members: their value
 * lone surrogates in text: U+FFFD; references back to a container that is being copied: `None`
-* anything else, and what raises while it is copied: `<its type>`, with one warning per type
+* anything else: `<its type>`, with one warning per type
 
 `encode` and `decode` translate such values to and from AttributeValues. What the service cannot hold as a
-document (nesting over 32 levels) travels as JSON text in a binary attribute, see `pack`.
+document (nesting over 32 levels) travels as JSON text in a binary attribute, see `packing`.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import dataclasses
 import json
 import logging
 import math
-import zlib
-from collections.abc import Mapping, Sequence, Set, ValuesView
+from collections.abc import Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
@@ -32,6 +30,8 @@ from numbers import Integral, Real
 from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
+
+from chainlit_dynamodb.dynamodb.packing import Packed, Split, pack, read_attribute
 
 logger = logging.getLogger("chainlit.DynamoDB")
 
@@ -41,13 +41,12 @@ Item = dict[str, Any]
 MAX_NUMBER_DIGITS: Final = 38
 MAX_NESTING: Final = 31
 """DynamoDB allows 32 levels; the item itself is one."""
-UNREADABLE: Final = "[This value could not be read.]"
+MAX_INLINE_BYTES: Final = 64 * 1024
+"""Packed values up to this length are unpacked while decoding; larger ones are left to who can wait for them."""
 
 _MAX_NATIVE_INT: Final = 10**MAX_NUMBER_DIGITS
 _MIN_MAGNITUDE: Final = 1e-129
-_MAX_COPY_DEPTH: Final = 128
-_PACKED_JSON: Final = b"\x00cj"
-_PACKED_ZLIB: Final = b"\x00cz"
+_MAX_COPY_DEPTH: Final = 200
 _ESCAPE: Final = "\x00"
 _warned_types: set[type] = set()
 
@@ -67,10 +66,7 @@ def _plain(value: Any, parents: tuple[int, ...]) -> Any:
         return _whole(value)
     if kind is float:
         return _fraction(value)
-    try:
-        return _plain_other(value, parents)
-    except Exception:  # noqa: BLE001 - foreign code, or a full stack; it must not cost the row
-        return _named(kind)
+    return _plain_other(value, parents)
 
 
 def _plain_other(value: Any, parents: tuple[int, ...]) -> Any:
@@ -95,9 +91,9 @@ def _plain_container(value: Any, parents: tuple[int, ...]) -> Any:
     inside = (*parents, id(value))
     if isinstance(value, Mapping):
         return {_map_key(k): _plain(v, inside) for k, v in value.items()}
-    if isinstance(value, Set):
+    if isinstance(value, (set, frozenset)):
         return sorted((_plain(v, inside) for v in value), key=repr)
-    if isinstance(value, (Sequence, ValuesView)):
+    if isinstance(value, (list, tuple)):
         return [_plain(v, inside) for v in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name, None), inside) for f in dataclasses.fields(value)}
@@ -108,11 +104,11 @@ def _plain_foreign(value: Any, parents: tuple[int, ...]) -> Any:
     for method in ("model_dump", "tolist"):  # Pydantic models; NumPy arrays and scalars
         convert = getattr(type(value), method, None)
         if callable(convert):
-            return _plain(convert(value), parents)
-    return _named(type(value))
-
-
-def _named(kind: type) -> str:
+            try:
+                return _plain(convert(value), parents)
+            except Exception:  # noqa: BLE001 - foreign code; a value we cannot copy must not lose the row
+                break
+    kind = type(value)
     if kind not in _warned_types:
         _warned_types.add(kind)
         logger.warning("A value of type %s.%s is stored as its name only", kind.__module__, kind.__qualname__)
@@ -132,7 +128,7 @@ def _text(value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return value.encode(errors="surrogatepass").decode(errors="replace")
     return value
 
 
@@ -170,12 +166,16 @@ def encode(value: Any) -> AttributeValue:
     """Translate a plain value to an AttributeValue.
 
     Args:
-        value: What `plain` gave.
+        value: What `plain` gave, or a packed value, the note of a split one, or raw bytes.
     """
+    if isinstance(value, (Packed, Split)):
+        return value.attribute()
+    if isinstance(value, bytes):
+        return {"B": base64.b64encode(value).decode()}
     try:
         return _encode(value, MAX_NESTING)
     except _TooDeepError:
-        return pack(value, compress=False)
+        return pack(value, compress=False).attribute()
 
 
 class _TooDeepError(Exception):
@@ -214,7 +214,10 @@ def _unescape(key: str) -> str:
 
 
 def decode(value: AttributeValue) -> Any:
-    """Translate an AttributeValue to a plain value. Never raises on what the service can return."""
+    """Translate an AttributeValue to a plain value. Never raises on what the service can return.
+
+    Large packed values come back packed, and split ones as a note of where they are: see `large_values`.
+    """
     ((tag, content),) = value.items()
     if tag == "S":
         return content
@@ -245,23 +248,13 @@ def _decode_number(text: str) -> int | float:
     return int(number) if number == number.to_integral_value() else float(number)
 
 
-def pack(value: Any, *, compress: bool) -> AttributeValue:
-    """Put a plain value into a binary attribute as JSON text, compressed if asked for."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    content = _PACKED_ZLIB + zlib.compress(text) if compress else _PACKED_JSON + text
-    return {"B": base64.b64encode(content).decode()}
-
-
 def _decode_binary(content: str) -> Any:
-    try:
-        data = base64.b64decode(content, validate=True)
-        if data.startswith(_PACKED_JSON):
-            return json.loads(data[len(_PACKED_JSON) :])
-        if data.startswith(_PACKED_ZLIB):
-            return json.loads(zlib.decompress(data[len(_PACKED_ZLIB) :]))
-    except (binascii.Error, zlib.error, ValueError, RecursionError):
-        return UNREADABLE
-    return content
+    found = read_attribute(content)
+    if found is None:
+        return content
+    if isinstance(found, Split) or found.raw_bytes > MAX_INLINE_BYTES:
+        return found
+    return found.unpack()
 
 
 def size_bytes(value: AttributeValue) -> int:

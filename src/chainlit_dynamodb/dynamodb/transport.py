@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import inspect
+import os
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -313,3 +314,12 @@ def _from_base64(text: str) -> bytes:
 
 def _to_base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
+
+
+def make_transport(
+    table_name: str, client: Any = None, region_name: str | None = None, endpoint_url: str | None = None
+) -> Transport:
+    """Make the transport for a table: through the client if one is given, else over aiohttp. Opens nothing."""
+    if client is not None:
+        return ClientTransport(table_name, client)
+    return AioTransport(table_name, region_name, endpoint_url, os.environ)
