@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
 EPOCH: Final = "1970-01-01T00:00:00.000000Z"
 """Stands in where a row has lost its time."""
 
+_NORMAL: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _last = datetime.min.replace(tzinfo=timezone.utc)
 
 
@@ -28,14 +30,16 @@ def normalized(timestamp: object) -> str | None:
     """
     if not isinstance(timestamp, str):
         return None
+    if _NORMAL.fullmatch(timestamp):
+        return timestamp
     try:
         parsed = datetime.fromisoformat(timestamp[:-1] if timestamp.endswith("Z") else timestamp)
-    except ValueError:
+        if parsed.tzinfo is not None:
+            parsed = parsed.astimezone(timezone.utc)
+    except (ValueError, OverflowError):
         return None
-    if parsed.tzinfo is None:
-        parsed = parsed.replace(tzinfo=timezone.utc)
-    return _format(parsed.astimezone(timezone.utc))
+    return _format(parsed)
 
 
 def _format(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

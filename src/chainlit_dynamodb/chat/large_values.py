@@ -18,7 +18,8 @@ from typing import Any, Final
 from uuid import uuid4
 
 from chainlit_dynamodb.chat.schema import PK, SK, Key, is_part_sk, part_key, parts_prefix
-from chainlit_dynamodb.dynamodb.codec import Item, encode, size_bytes
+from chainlit_dynamodb.chat.writer import weight_bytes
+from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.expressions import Condition, Update, all_of, begins_with, equals
 from chainlit_dynamodb.dynamodb.packing import UNREADABLE, Packed, Split, pack, split
 from chainlit_dynamodb.dynamodb.table import Query, Table, chunks
@@ -152,7 +153,7 @@ class LargeValues:
     async def _fit(self, key: Key, name: str, value: Any, split_above_bytes: int, staged: _Staged) -> Any:
         if isinstance(value, (Packed, Split)) or not _may_be_large(value):
             return value
-        plain_bytes = size_bytes(encode(value))
+        plain_bytes = weight_bytes(value)
         packed = await self._compressed(value, plain_bytes)
         if packed is None and plain_bytes <= split_above_bytes:
             return value
@@ -167,7 +168,7 @@ class LargeValues:
         if self._compress_above_bytes is None or plain_bytes <= self._compress_above_bytes:
             return None
         packed = await _off_loop(plain_bytes, pack, value, compress=True)
-        return packed if len(packed.content) < plain_bytes * _WORTHWHILE else None
+        return packed if len(packed.content) < packed.raw_bytes * _WORTHWHILE else None
 
     async def _tidy(self, key: Key, old: Item, staged: _Staged, default: Mapping[str, Any]) -> None:
         """Delete the parts of values that were replaced, and ours where the row had a value already."""
