@@ -1,4 +1,5 @@
 PYTHON ?= python3
+PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(wildcard src tests benchmarks)
@@ -9,8 +10,8 @@ SOURCES := $(wildcard src tests benchmarks)
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
-demo: $(VENV)/.demo ## Serve a chat to play with at localhost:8000
-	@exec $(BIN)/chainlit-dynamodb demo
+demo: $(VENV)/.demo ## Serve a chat to play with at localhost:8000 (PORT=...)
+	@exec $(BIN)/chainlit-dynamodb demo --port $(PORT)
 
 test: $(VENV)/.test engines lint ## Check and test everything
 	$(BIN)/pytest
