@@ -6,10 +6,10 @@
 * NaN and infinities: `None`; floats too small for DynamoDB: 0
 * `Decimal` and other numbers: an int when whole, else a float
 * whole floats: the int they are; numbers DynamoDB has no room for (over 38 digits): their decimal string
-* bytes: base64 text; sets, tuples and other iterables: lists; dataclasses and Pydantic models: dicts
+* bytes: base64 text; sets, tuples and other sequences: lists; dataclasses and Pydantic models: dicts
 * dates and times: ISO 8601; UUIDs and paths: text; enum members: their value
 * lone surrogates in text: U+FFFD; references back to a container that is being copied: `None`
-* anything else: `<its type>`, with one warning per type
+* anything else, and what raises while it is copied: `<its type>`, with one warning per type
 
 `encode` and `decode` translate such values to and from AttributeValues. What the service cannot hold as a
 document (nesting over 32 levels) travels as JSON text in a binary attribute, see `packing`.
@@ -22,7 +22,7 @@ import dataclasses
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set, ValuesView
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
@@ -46,7 +46,7 @@ MAX_INLINE_BYTES: Final = 64 * 1024
 
 _MAX_NATIVE_INT: Final = 10**MAX_NUMBER_DIGITS
 _MIN_MAGNITUDE: Final = 1e-129
-_MAX_COPY_DEPTH: Final = 200
+_MAX_COPY_DEPTH: Final = 128
 _ESCAPE: Final = "\x00"
 _warned_types: set[type] = set()
 
@@ -66,7 +66,10 @@ def _plain(value: Any, parents: tuple[int, ...]) -> Any:
         return _whole(value)
     if kind is float:
         return _fraction(value)
-    return _plain_other(value, parents)
+    try:
+        return _plain_other(value, parents)
+    except Exception:  # noqa: BLE001 - foreign code, or a full stack; it must not cost the row
+        return _named(kind)
 
 
 def _plain_other(value: Any, parents: tuple[int, ...]) -> Any:
@@ -91,9 +94,9 @@ def _plain_container(value: Any, parents: tuple[int, ...]) -> Any:
     inside = (*parents, id(value))
     if isinstance(value, Mapping):
         return {_map_key(k): _plain(v, inside) for k, v in value.items()}
-    if isinstance(value, (set, frozenset)):
+    if isinstance(value, Set):
         return sorted((_plain(v, inside) for v in value), key=repr)
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (Sequence, ValuesView)):
         return [_plain(v, inside) for v in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name, None), inside) for f in dataclasses.fields(value)}
@@ -104,11 +107,11 @@ def _plain_foreign(value: Any, parents: tuple[int, ...]) -> Any:
     for method in ("model_dump", "tolist"):  # Pydantic models; NumPy arrays and scalars
         convert = getattr(type(value), method, None)
         if callable(convert):
-            try:
-                return _plain(convert(value), parents)
-            except Exception:  # noqa: BLE001 - foreign code; a value we cannot copy must not lose the row
-                break
-    kind = type(value)
+            return _plain(convert(value), parents)
+    return _named(type(value))
+
+
+def _named(kind: type) -> str:
     if kind not in _warned_types:
         _warned_types.add(kind)
         logger.warning("A value of type %s.%s is stored as its name only", kind.__module__, kind.__qualname__)
@@ -128,7 +131,7 @@ def _text(value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        return value.encode(errors="surrogatepass").decode(errors="replace")
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return value
 
 
