@@ -9,7 +9,13 @@ from typing import Final
 EPOCH: Final = "1970-01-01T00:00:00.000000Z"
 """Stands in where a row has lost its time."""
 
-_NORMAL: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+_NORMAL: Final = re.compile(
+    r"\d{4}-(?:0[1-9]|1[012])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z", re.ASCII
+)
+_ISO: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d+))?)?(?:([+-]\d\d):?(\d\d))?Z?)?", re.ASCII
+)
+"""Day, minute, second, fraction and zone: each version of Python reads other forms than the last."""
 _last = datetime.min.replace(tzinfo=timezone.utc)
 
 
@@ -32,13 +38,16 @@ def normalized(timestamp: object) -> str | None:
         return None
     if _NORMAL.fullmatch(timestamp):
         return timestamp
+    match = _ISO.fullmatch(timestamp)
+    if match is None:
+        return None
+    day, minute, second, fraction, zone_hours, zone_minutes = match.groups()
+    time = f"{minute or '00:00'}:{second or '00'}.{(fraction or '')[:6]:0<6}"
     try:
-        parsed = datetime.fromisoformat(timestamp[:-1] if timestamp.endswith("Z") else timestamp)
-        if parsed.tzinfo is not None:
-            parsed = parsed.astimezone(timezone.utc)
+        moment = datetime.fromisoformat(f"{day}T{time}{zone_hours or '+00'}:{zone_minutes or '00'}")
+        return _format(moment.astimezone(timezone.utc))
     except (ValueError, OverflowError):
         return None
-    return _format(parsed)
 
 
 def _format(moment: datetime) -> str:

@@ -9,9 +9,11 @@ import hmac
 import json
 from typing import Final, NamedTuple
 
+from chainlit_dynamodb.chat.schema import thread_key
 from chainlit_dynamodb.errors import CursorError
 
 _DIGEST_BYTES: Final = 12
+_MAX_SORT_KEY_BYTES: Final = 1024
 
 
 class Position(NamedTuple):
@@ -37,11 +39,21 @@ def decode_cursor(cursor: str, scope: str) -> Position:
         data = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         digest, content = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
         if hmac.compare_digest(digest, _digest(content, scope)):
-            index_sk, thread_id = json.loads(content)
-            return Position(str(index_sk), str(thread_id))
-    except (binascii.Error, ValueError):
+            return _position(json.loads(content))
+    except (binascii.Error, ValueError, RecursionError):
         pass
     raise CursorError("This cursor was not issued for this listing. Start again without one.")
+
+
+def _position(content: object) -> Position:
+    """Take what a cursor holds, if DynamoDB takes it as a place: anybody may make a cursor."""
+    if not isinstance(content, list) or len(content) != 2 or not all(isinstance(part, str) for part in content):
+        raise ValueError("not a place")
+    index_sk, thread_id = content
+    thread_key(thread_id)
+    if not 0 < len(index_sk.encode()) <= _MAX_SORT_KEY_BYTES:
+        raise ValueError("not a sort key")
+    return Position(index_sk, thread_id)
 
 
 def _digest(content: bytes, scope: str) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -40,9 +42,10 @@ async def retrying(request: Callable[[], Awaitable[T]], *, give_up_after_seconds
         return await request()
     except TransientError as first:
         _log_retry(first, 1)
+    await asyncio.sleep(random.uniform(0, _FIRST_DELAY_SECONDS))  # noqa: S311 - no secret
     attempts = AsyncRetrying(
         retry=retry_if_exception_type(TransientError),
-        wait=wait_random_exponential(multiplier=_FIRST_DELAY_SECONDS, max=_MAX_DELAY_SECONDS),
+        wait=wait_random_exponential(multiplier=2 * _FIRST_DELAY_SECONDS, max=_MAX_DELAY_SECONDS),
         stop=stop_after_delay(give_up_after_seconds),
         before_sleep=_before_sleep,
         reraise=True,
