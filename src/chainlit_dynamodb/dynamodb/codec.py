@@ -269,7 +269,7 @@ def size_bytes(value: AttributeValue) -> int:
     if tag == "S":
         return len(content.encode())
     if tag == "B":
-        return len(content) * 3 // 4
+        return len(content.rstrip("=")) * 3 // 4
     if tag == "N":
         return len(content) // 2 + 2
     if tag == "M":

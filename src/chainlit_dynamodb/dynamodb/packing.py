@@ -7,7 +7,6 @@ else, compressed or not; or, if the value is split over other items, a note of w
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 import struct
@@ -21,6 +20,8 @@ UNREADABLE: Final = "[This value could not be read.]"
 _MAGIC: Final = b"\x00cdb"
 _HEADER: Final = struct.Struct(">4sBQ")
 _NOTE: Final = struct.Struct(">16sI16s")
+_MAX_PARTS: Final = 100_000
+"""As many as part numbers have room for."""
 _IS_JSON: Final = 1
 _IS_COMPRESSED: Final = 2
 _IS_SPLIT: Final = 4
@@ -49,8 +50,8 @@ class Packed:
         """Give the value, or `UNREADABLE`. May take a while for large values."""
         try:
             text = _inflate(self.content, self.raw_bytes) if self.flags & _IS_COMPRESSED else self.content
-            return json.loads(text) if self.flags & _IS_JSON else text.decode()
-        except (zlib.error, ValueError, RecursionError):
+            return json.loads(text, parse_constant=_refuse) if self.flags & _IS_JSON else text.decode()
+        except (zlib.error, ValueError, OverflowError, RecursionError):
             return UNREADABLE
 
 
@@ -116,17 +117,18 @@ def read(data: bytes) -> Packed | Split | None:
     content = data[_HEADER.size :]
     if not flags & _IS_SPLIT:
         return Packed(flags, raw_bytes, content)
-    if len(content) != _NOTE.size:
-        return Packed(_IS_JSON, 0, b"")  # damaged: unpacks to UNREADABLE
-    generation, count, digest = _NOTE.unpack(content)
-    return Split(flags & ~_IS_SPLIT, raw_bytes, generation.decode(errors="replace"), count, digest)
+    if len(content) == _NOTE.size:
+        generation, count, digest = _NOTE.unpack(content)
+        if generation.isascii() and count <= _MAX_PARTS:
+            return Split(flags & ~_IS_SPLIT, raw_bytes, generation.decode(), count, digest)
+    return Packed(_IS_JSON, 0, b"")  # damaged: unpacks to UNREADABLE
 
 
 def read_attribute(text: str) -> Packed | Split | None:
     """Read the base64 text of a binary attribute; `None` if it is not a packed value."""
     try:
         return read(base64.b64decode(text, validate=True))
-    except binascii.Error:
+    except ValueError:
         return None
 
 
@@ -138,9 +140,13 @@ def _inflate(content: bytes, raw_bytes: int) -> bytes:
     """Decompress, but never more than was announced."""
     inflater = zlib.decompressobj()
     raw = inflater.decompress(content, raw_bytes + 1)
-    if len(raw) != raw_bytes:
+    if len(raw) != raw_bytes or not inflater.eof:
         raise ValueError("the length is not what it should be")
     return raw
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _digest(content: bytes) -> bytes:
