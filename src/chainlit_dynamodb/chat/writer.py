@@ -2,14 +2,16 @@
 
 Chainlit starts writes as tasks that nobody awaits, so they overlap. Here every item key has a lane: writes of one key
 happen one after the other, and those that arrive while one is under way merge into one. Each caller is answered when
-its data is stored. What waits is bounded: at the bound the newest callers wait before they enter.
+its data is stored. What waits is bounded: at the bound the newest callers queue up outside, in order.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol
 
 from chainlit_dynamodb.chat.schema import Key
@@ -41,6 +43,13 @@ class _Entry:
     done: asyncio.Future[None]
 
 
+@dataclass(frozen=True)
+class _Outside:
+    key: Key
+    change: Change
+    done: asyncio.Future[None]
+
+
 @dataclass
 class _Lane:
     current: _Entry | None = None
@@ -63,8 +72,7 @@ class Writer:
         self._pending_bytes = 0
         self._partitions: dict[str, dict[str, _Lane]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._gate = asyncio.Lock()
-        self._room = asyncio.Event()
+        self._outside: deque[_Outside] = deque()
 
     async def write(self, key: Key, change: Change) -> None:
         """Apply a change after all earlier ones of the same key.
@@ -72,33 +80,41 @@ class Writer:
         Raises:
             ChainlitDynamoDBError: It was refused for good; this is logged with the key.
         """
-        await self._admit(change.size_bytes)
-        entry = self._enqueue(key, change)
-        await asyncio.shield(entry.done)
+        await asyncio.shield(self._enter(key, change))
 
     async def flush(self, pk: str, *, timeout_seconds: float = FLUSH_SECONDS) -> None:
         """Wait until the changes that are now pending in a partition are done, or the time is over."""
         pending = [entry.done for lane in self._partitions.get(pk, {}).values() for entry in lane.entries()]
+        pending += [caller.done for caller in self._outside if caller.key.pk == pk]
         if pending:
             await asyncio.wait(pending, timeout=timeout_seconds)
 
     async def discard(self, pk: str) -> None:
         """Drop what waits in a partition, answering its callers, and let finish what is under way."""
-        for lane in self._partitions.get(pk, {}).values():
-            if lane.waiting is not None:
-                self._finish(lane.waiting, None)
-                lane.waiting = None
+        dropped = [caller for caller in self._outside if caller.key.pk == pk]
+        self._outside = deque(caller for caller in self._outside if caller.key.pk != pk)
+        for caller in dropped:
+            _answer(caller.done, None)
+        for lane in list(self._partitions.get(pk, {}).values()):
+            entry, lane.waiting = lane.waiting, None
+            if entry is not None:
+                self._finish(entry, None)
         await self.flush(pk)
 
     async def drain(self, timeout_seconds: float) -> int:
-        """Wait for everything pending, then give up the rest.
+        """Wait for everything pending, also for what is begun meanwhile, then give up the rest.
 
         Returns:
             How many changes could not be written.
         """
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=timeout_seconds)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_seconds
+        while self._tasks and (seconds_left := deadline - loop.time()) > 0:
+            await asyncio.wait(set(self._tasks), timeout=seconds_left)
         lost = sum(len(lane.entries()) for lanes in self._partitions.values() for lane in lanes.values())
+        lost += len(self._outside)
+        while self._outside:
+            self._outside.popleft().done.cancel()
         unfinished = set(self._tasks)
         for task in unfinished:
             task.cancel()
@@ -106,16 +122,21 @@ class Writer:
             await asyncio.wait(unfinished)
         return lost
 
-    async def _admit(self, size_bytes: int) -> None:
-        if self._fits(size_bytes) and not self._gate.locked():
-            return
-        async with self._gate:  # first come, first served
-            while not self._fits(size_bytes):
-                self._room.clear()
-                await self._room.wait()
+    def _enter(self, key: Key, change: Change) -> asyncio.Future[None]:
+        if not self._outside and self._fits(change):
+            return self._enqueue(key, change).done
+        caller = _Outside(key, change, _future())
+        self._outside.append(caller)
+        return caller.done
 
-    def _fits(self, size_bytes: int) -> bool:
-        return self._pending_bytes == 0 or self._pending_bytes + size_bytes <= self._max_pending_bytes
+    def _let_in(self) -> None:
+        while self._outside and self._fits(self._outside[0].change):
+            caller = self._outside.popleft()
+            entry = self._enqueue(caller.key, caller.change)
+            entry.done.add_done_callback(partial(_pass_on, caller.done))
+
+    def _fits(self, change: Change) -> bool:
+        return self._pending_bytes == 0 or self._pending_bytes + change.size_bytes <= self._max_pending_bytes
 
     def _enqueue(self, key: Key, change: Change) -> _Entry:
         lane = self._partitions.setdefault(key.pk, {}).setdefault(key.sk, _Lane())
@@ -124,8 +145,7 @@ class Writer:
             lane.waiting.change = lane.waiting.change.then(change)
             self._pending_bytes += lane.waiting.change.size_bytes
             return lane.waiting
-        entry = _Entry(change, asyncio.get_running_loop().create_future())
-        entry.done.add_done_callback(_consume)
+        entry = _Entry(change, _future())
         self._pending_bytes += change.size_bytes
         lane.waiting = entry
         if lane.current is None:
@@ -152,33 +172,50 @@ class Writer:
         except ChainlitDynamoDBError as exc:
             logger.error("Not stored: %s %s: %s", key.pk, key.sk, exc)
             self._finish(entry, exc)
-        except BaseException as exc:
+        except asyncio.CancelledError as exc:
             self._finish(entry, exc)
             raise
+        except Exception as exc:  # noqa: BLE001 - a bug; its caller gets it, and the lane goes on
+            logger.error("Not stored: %s %s: %s", key.pk, key.sk, type(exc).__name__)
+            self._finish(entry, exc)
         else:
             self._finish(entry, None)
 
     def _finish(self, entry: _Entry, error: BaseException | None) -> None:
         self._pending_bytes -= entry.change.size_bytes
-        self._room.set()
-        if entry.done.done():
-            return
-        if error is None:
-            entry.done.set_result(None)
-        elif isinstance(error, asyncio.CancelledError):
-            entry.done.cancel()
-        else:
-            entry.done.set_exception(error)
+        _answer(entry.done, error)
+        self._let_in()
 
     def _remove(self, key: Key, lane: _Lane) -> None:
-        if lane.waiting is not None:  # the task was cancelled, or a change failed with a programming error
-            entry, lane.waiting = lane.waiting, None
-            self._finish(entry, asyncio.CancelledError())
         lanes = self._partitions.get(key.pk, {})
         if lanes.get(key.sk) is lane:
             del lanes[key.sk]
         if not lanes:
             self._partitions.pop(key.pk, None)
+        entry, lane.waiting = lane.waiting, None
+        if entry is not None:  # the task was cancelled
+            self._finish(entry, asyncio.CancelledError())
+
+
+def _future() -> asyncio.Future[None]:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.add_done_callback(_consume)
+    return future
+
+
+def _answer(done: asyncio.Future[None], error: BaseException | None) -> None:
+    if done.done():
+        return
+    if error is None:
+        done.set_result(None)
+    elif isinstance(error, asyncio.CancelledError):
+        done.cancel()
+    else:
+        done.set_exception(error)
+
+
+def _pass_on(done: asyncio.Future[None], source: asyncio.Future[None]) -> None:
+    _answer(done, asyncio.CancelledError() if source.cancelled() else source.exception())
 
 
 def _consume(done: asyncio.Future[None]) -> None:
