@@ -213,8 +213,8 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
         thread_id = fields["threadId"]
         moves = fields.get("type") == USER_MESSAGE and not self._store.threads.is_moving(thread_id)
         findable = is_without_browser()
-        await self._store.steps.create(thread_id, fields["id"], fields, findable=findable)
-        if moves:
+        stored = await self._store.steps.create(thread_id, fields["id"], fields, findable=findable)
+        if stored and moves:
             await self._store.threads.note_activity(thread_id, session_user_id())
 
     @queued
@@ -236,11 +236,12 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
     async def delete_step(self, step_id: str) -> None:
         """Delete a step with its feedback, its elements and their files.
 
-        Chainlit names no thread: it is the one where this process wrote the step, else the session's.
+        Chainlit names no thread: it is the session's, unless this process wrote the step only elsewhere.
 
         Cost: 1 write unit per KB, and a read of the thread's elements.
         """
-        thread_id = self._store.lookup.recall(step_id) or session_thread_id()
+        near = session_thread_id()
+        thread_id = self._store.lookup.recall(step_id, near=near) or near
         await self._store.steps.delete(thread_id, step_id)
 
     async def get_thread_author(self, thread_id: str) -> str:

@@ -26,13 +26,23 @@ class StepLookup:
         """Start with an empty memory."""
         self._table = table
         self._threads: LRUCache[str, str] = LRUCache(_REMEMBERED)
+        self._places: LRUCache[tuple[str, str], bool] = LRUCache(_REMEMBERED)
 
     def remember(self, step_id: str, thread_id: str) -> None:
         """Note in memory where a step is."""
-        self._threads[step_id] = thread_id
+        self._threads.setdefault(step_id, thread_id)
+        self._places[step_id, thread_id] = True
 
-    def recall(self, step_id: str) -> str | None:
-        """Give the thread of a step this process has written, or `None`. Cost: none."""
+    def recall(self, step_id: str, *, near: str | None = None) -> str | None:
+        """Give the thread of a step this process has written, or `None`.
+
+        A browser chooses the ids of its messages and may choose one that is in use elsewhere. So the thread `near` is
+        preferred, if the step was written there, and then the one that had the id first.
+
+        Cost: none.
+        """
+        if near is not None and (step_id, near) in self._places:
+            return near
         return self._threads.get(step_id)
 
     async def record(self, step_id: str, thread_id: str) -> None:

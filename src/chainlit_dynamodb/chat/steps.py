@@ -107,7 +107,7 @@ class Steps:
         self._elements = elements
         self._markers = markers
 
-    async def create(self, thread_id: str, step_id: str, fields: Item, *, findable: bool = False) -> None:
+    async def create(self, thread_id: str, step_id: str, fields: Item, *, findable: bool = False) -> bool:
         """Store a step without overwriting what is there already.
 
         Args:
@@ -116,6 +116,9 @@ class Steps:
             fields: Its plain fields; those that are `None` are not stored.
             findable: Keep a row by which the step is found without its thread.
 
+        Returns:
+            Whether the step is stored; not if it, or its thread, is deleted.
+
         Raises:
             InvalidIdError: An id cannot be part of a key.
 
@@ -123,8 +126,11 @@ class Steps:
         """
         default = {**_own(fields), HAS_LOOKUP: True} if findable else _own(fields)
         await self._upsert(thread_id, step_id, Upsert(default=default, assign={}))
+        if self._tombstones.covers(step_key(thread_id, step_id)):
+            return False
         if findable:
             await self._lookup.record(step_id, thread_id)
+        return True
 
     async def update(self, thread_id: str, step_id: str, fields: Item) -> None:
         """Change the fields given, `None` clearing one; make the step if it is missing.
