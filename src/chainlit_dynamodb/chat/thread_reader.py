@@ -221,14 +221,13 @@ class ThreadReader:
         if after is not None:
             recent = [candidate for candidate in recent if candidate.index_sk < after.index_sk]
         async for rows in self._table.query_pages(self._index_query(partition, after, is_open=is_open)):
-            for row in rows:
-                thread_id, index_sk = parse_thread_pk(row[PK]), row[INDEX_SK]
-                while recent and recent[-1].index_sk > index_sk:
+            for shown in filter(None, map(_indexed, rows)):
+                while recent and recent[-1].index_sk > shown.index_sk:
                     yield recent.pop()
-                if index_sk < known.get(thread_id, ""):
+                if shown.index_sk < known.get(shown.thread_id, ""):
                     continue  # the index has not seen it move; it has been, or will be, shown where it is now
-                recent = [candidate for candidate in recent if candidate.thread_id != thread_id]
-                yield _Candidate(thread_id, index_sk, row.get(NAME))
+                recent = [candidate for candidate in recent if candidate.thread_id != shown.thread_id]
+                yield shown
         for candidate in reversed(recent):
             yield candidate
 
@@ -283,6 +282,18 @@ def _without_bulk(row: Item, *, names: bool) -> Item:
     if names and isinstance(row.get(FULL_NAME), Split):
         del small[FULL_NAME]
     return small
+
+
+def _indexed(row: Item) -> _Candidate | None:
+    """Give the thread of an entry of the index, or `None` if it is an entry of something else."""
+    try:
+        thread_id = parse_thread_pk(row[PK])
+        if thread_key(thread_id) != (row[PK], row[SK]):
+            return None
+    except InvalidIdError:
+        return None
+    name = row.get(NAME)
+    return _Candidate(thread_id, row[INDEX_SK], name if isinstance(name, str) else None)
 
 
 def _passes(thread_filter: ThreadFilter, marked: frozenset[str] | None) -> Callable[[_Candidate], bool]:
