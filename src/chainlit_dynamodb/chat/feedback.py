@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
+from cachetools import LRUCache
+
 from chainlit_dynamodb.chat.large_values import LargeValues
 from chainlit_dynamodb.chat.lookup import StepLookup
 from chainlit_dynamodb.chat.recent import Recent
@@ -44,6 +46,7 @@ VALUES: Final = (0, 1)
 _USER_ID: Final = "userId"
 INLINE_COMMENT_CHARS: Final = 1_000
 _TRIES: Final = 5
+_REMEMBERED: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,15 @@ class FeedbackMarkers:
     def __init__(self, table: Table) -> None:
         """Take the table."""
         self._table = table
+        self._unlisted: LRUCache[str, bool] = LRUCache(_REMEMBERED)
+
+    def note_unlisted(self, thread_id: str) -> None:
+        """Note that a thread has a marker, but no owner yet under whom it could be listed."""
+        self._unlisted[thread_id] = True
+
+    def waits_for_owner(self, thread_id: str) -> bool:
+        """Tell whether a thread has a marker that no list shows. Cost: none."""
+        return thread_id in self._unlisted
 
     async def forget(self, thread_id: str, step_id: str, feedback: Any) -> None:
         """Take a step that is gone out of its marker. Cost: 1 read unit and 1 write unit, if it had feedback."""
@@ -88,6 +100,7 @@ class FeedbackMarkers:
 
     async def change_owner(self, thread_id: str, user_id: str) -> None:
         """List the markers of a thread under its new owner. Cost: 2 write units."""
+        self._unlisted.pop(thread_id, None)
         row = await self._table.get(thread_key(thread_id).attributes(), attributes=[INDEX_SK])
         index_sk = (row or {}).get(INDEX_SK)
         if index_sk is None:
@@ -105,13 +118,22 @@ class FeedbackMarkers:
 class Feedback:
     """Sets and deletes feedback. Step and markers change together or not at all."""
 
-    def __init__(self, table: Table, values: LargeValues, writer: Writer, lookup: StepLookup, recent: Recent) -> None:
+    def __init__(
+        self,
+        table: Table,
+        values: LargeValues,
+        writer: Writer,
+        lookup: StepLookup,
+        recent: Recent,
+        markers: FeedbackMarkers,
+    ) -> None:
         """Take the parts feedback touches."""
         self._table = table
         self._values = values
         self._writer = writer
         self._lookup = lookup
         self._recent = recent
+        self._markers = markers
 
     async def upsert(self, step_id: str, thread_id: str | None, value: int, comment: str | None) -> str | None:
         """Set the feedback of a step, replacing an earlier one.
@@ -225,6 +247,8 @@ class Feedback:
         index = _marker_index(around.thread, value)
         if index:
             self._recent.touch(index[INDEX_PK], thread_id, index[INDEX_SK])
+        else:
+            self._markers.note_unlisted(thread_id)
 
 
 def _unchanged(around: _Around) -> Condition:

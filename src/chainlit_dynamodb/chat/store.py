@@ -54,5 +54,5 @@ class ChatStore:
         self.deletion = ThreadDeletion(table, self.writer, tombstones, self.elements, self.lookup)
         self.threads = Threads(table, values, self.writer, tombstones, recent, markers, self.deletion.sweep)
         self.reader = ThreadReader(table, values, self.writer, self.elements, recent, page_items=page_items)
-        self.feedback = Feedback(table, values, self.writer, self.lookup, recent)
+        self.feedback = Feedback(table, values, self.writer, self.lookup, recent, markers)
         self.favorites = Favorites(table, values, self.writer, recent)

@@ -279,7 +279,8 @@ class Threads:
         user_id = change.assign.get(USER_ID)
         if user_id and change.activity:
             self._recent.touch(user_threads_pk(user_id), thread_id, activity_sk(change.activity))
-        if user_id and CREATED_AT in old and old.get(USER_ID) != user_id:
+        changes_hands = CREATED_AT in old and old.get(USER_ID) != user_id
+        if user_id and (changes_hands or self._markers.waits_for_owner(thread_id)):
             await self._markers.change_owner(thread_id, user_id)
 
 
