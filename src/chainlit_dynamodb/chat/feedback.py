@@ -22,6 +22,7 @@ from chainlit_dynamodb.chat.schema import (
     SK,
     STEP_IDS,
     feedback_key,
+    parse_legacy_feedback_id,
     step_key,
     thread_key,
     user_feedback_pk,
@@ -303,9 +304,8 @@ def parse_feedback_id(feedback_id: object) -> tuple[str, str] | None:
     """Give thread and step of an id made by `new_feedback_id` or by Chainlit's built-in layer, else `None`."""
     if not isinstance(feedback_id, str):
         return None
-    if feedback_id.startswith("THREAD#") and "::STEP#" in feedback_id:
-        thread_id, _, step_id = feedback_id.removeprefix("THREAD#").rpartition("::STEP#")
-        return thread_id, step_id
+    if legacy := parse_legacy_feedback_id(feedback_id):
+        return legacy
     try:
         content = json.loads(base64.urlsafe_b64decode(feedback_id + "=" * (-len(feedback_id) % 4)))
     except (binascii.Error, ValueError, RecursionError):

@@ -130,6 +130,14 @@ def feedback_key(thread_id: str, value: int) -> Key:
     return Key(thread_pk(thread_id), f"{_FEEDBACK}{value}")
 
 
+def parse_legacy_feedback_id(feedback_id: str) -> tuple[str, str] | None:
+    """Give thread and step of a feedback id made by Chainlit's built-in layer: the two keys, joined."""
+    partition, joint, sort = feedback_id.rpartition("::")
+    if not joint or not partition.startswith(_THREAD) or not sort.startswith(_STEP):
+        return None
+    return parse_thread_pk(partition), parse_step_sk(sort)
+
+
 def step_lookup_key(step_id: str) -> Key:
     """Give the key of the row that tells in which thread a step is."""
     return Key(_STEP + _checked(step_id, MAX_SK_ID_BYTES), STEP_LOOKUP_SK)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -21,7 +20,10 @@ WRITE_SECONDS: Final = 600.0
 """What is written is kept in memory meanwhile, and lost if it is given up."""
 
 _FIRST_DELAY_SECONDS: Final = 0.05
-_MAX_DELAY_SECONDS: Final = 10.0
+_MAX_DELAY_SECONDS: Final = 5.0
+_PATIENT_TRIES: Final = 4
+_WARN_EVERY_SECONDS: Final = 5.0
+_last_warning = float("-inf")
 
 T = TypeVar("T")
 
@@ -38,26 +40,30 @@ async def retrying(request: Callable[[], Awaitable[T]], *, give_up_after_seconds
     Raises:
         TransientError: The last failure, when the time is over.
     """
-    try:
-        return await request()
-    except TransientError as first:
-        _log_retry(first, 1)
-    await asyncio.sleep(random.uniform(0, _FIRST_DELAY_SECONDS))  # noqa: S311 - no secret
     attempts = AsyncRetrying(
         retry=retry_if_exception_type(TransientError),
-        wait=wait_random_exponential(multiplier=2 * _FIRST_DELAY_SECONDS, max=_MAX_DELAY_SECONDS),
+        wait=wait_random_exponential(multiplier=_FIRST_DELAY_SECONDS, max=_MAX_DELAY_SECONDS),
         stop=stop_after_delay(give_up_after_seconds),
         before_sleep=_before_sleep,
         reraise=True,
     )
-    return await attempts(request)
+    async for attempt in attempts:
+        with attempt:
+            return await request()
+    raise AssertionError("unreachable: the last failure is raised")
 
 
 def _before_sleep(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    _log_retry(error, state.attempt_number + 1)
+    level = logging.WARNING if state.attempt_number >= _PATIENT_TRIES and _may_warn() else logging.DEBUG
+    logger.log(level, "DynamoDB did not take a request %d times: %s", state.attempt_number, error)
 
 
-def _log_retry(error: BaseException | None, attempt: int) -> None:
-    level = logging.WARNING if attempt in (4, 8) or attempt % 16 == 0 else logging.DEBUG
-    logger.log(level, "DynamoDB did not take a request, try %d: %s", attempt, error)
+def _may_warn() -> bool:
+    """Speak for all requests at once: in an outage every one of them is in trouble."""
+    global _last_warning
+    now = time.monotonic()
+    if now - _last_warning < _WARN_EVERY_SECONDS:
+        return False
+    _last_warning = now
+    return True
