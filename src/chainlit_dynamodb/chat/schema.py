@@ -52,6 +52,8 @@ _FEEDBACK: Final = "FEEDBACK#"
 _FAVORITE: Final = "FAVORITE#"
 _ACTIVITY: Final = "TS#"
 _PART: Final = "\x1f"
+_NAME_CHARS: Final = 32
+"""How much of a time or an attribute's name goes into a sort key: more than any real time has."""
 
 USER_SK: Final = "USER"
 THREAD_SK: Final = "THREAD"
@@ -82,7 +84,7 @@ def _checked(value: object, limit_bytes: int) -> str:
 
 def part_key(owner: Key, attribute: str, generation: str, number: int) -> Key:
     """Give the key of a part of a large value. It sorts right behind its owner: ids hold no control characters."""
-    return Key(owner.pk, _PART.join((owner.sk, attribute[:64], generation, f"{number:05d}")))
+    return Key(owner.pk, _PART.join((owner.sk, attribute[:_NAME_CHARS], generation, f"{number:05d}")))
 
 
 def parts_prefix(owner: Key) -> str:
@@ -185,7 +187,7 @@ def user_favorites_pk(user_id: str) -> str:
 
 def favorite_sk(created_at: str, step_id: str) -> str:
     """Give the index sort key of a favourite step: by creation, then by id."""
-    return f"{_ACTIVITY}{created_at[:64]}#{step_id}"
+    return f"{_ACTIVITY}{created_at[:_NAME_CHARS]}#{step_id}"
 
 
 def activity_sk(timestamp: str) -> str:

@@ -36,7 +36,8 @@ class Upsert:
 
     def then(self, later: Upsert) -> Upsert:
         """Give the one upsert that does what this and then a later one do."""
-        return Upsert({**later.default, **self.default}, {**self.assign, **later.assign})
+        known = {name: value for name, value in self.default.items() if value is not None}
+        return Upsert({**later.default, **known}, {**self.assign, **later.assign})
 
     def update(self) -> Update:
         """Give it as an update."""
