@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from chainlit.context import ChainlitContextException, context
 from chainlit.session import HTTPSession
@@ -15,6 +16,8 @@ from chainlit_dynamodb.dynamodb.codec import plain
 if TYPE_CHECKING:
     from chainlit.element import Element
     from chainlit.step import StepDict
+
+_READ_NOW_BYTES: Final = 32 * 1024 * 1024
 
 
 def session_user() -> Any:
@@ -65,10 +68,21 @@ def element_fields(element: Element) -> dict[str, Any]:
     return fields
 
 
-def element_content(element: Element) -> Content | None:
-    """Take what an element holds, for elements that have a file of their own."""
+async def element_content(element: Element) -> Content | None:
+    """Take what an element holds, for elements that have a file of their own.
+
+    A bot's file is read now, unless it is large: Chainlit deletes it right after the turn, and the write may wait.
+    """
     if element.type == "custom":  # its content is its props
         return None
     if element.content:
         return bytes(element.content) if isinstance(element.content, bytearray) else element.content
-    return Path(element.path) if element.path else None
+    path = Path(element.path) if element.path else None
+    return await asyncio.to_thread(_read_small, path) if path and is_without_browser() else path
+
+
+def _read_small(path: Path) -> Content:
+    try:
+        return path.read_bytes() if path.stat().st_size <= _READ_NOW_BYTES else path
+    except OSError:
+        return path  # the upload will say so
