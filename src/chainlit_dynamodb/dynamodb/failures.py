@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from chainlit_dynamodb.errors import (
@@ -50,6 +49,7 @@ _CREDENTIAL_CODES: Final = frozenset(
         "UnrecognizedClientException",
     }
 )
+_TRANSIENT_STATUSES: Final = (408, 429)
 _TOO_LARGE: Final = ("Item size", "item size", "exceeded the maximum allowed size")
 
 
@@ -70,18 +70,13 @@ def service_failure(operation: str, table_name: str, status: int, body: bytes) -
     """
     try:
         answer = json.loads(body)
-    except ValueError:
-        answer = {}
+    except (ValueError, RecursionError):
+        answer = None
     if not isinstance(answer, dict):
         answer = {}
-    code = str(answer.get("__type", "")).rpartition("#")[2]
+    code = str(answer.get("__type", "")).rpartition("#")[2] or f"HTTP {status}"
     message = str(answer.get("message") or answer.get("Message") or "")
-    reasons = answer.get("CancellationReasons")
-    if not code:
-        code = "ServiceUnavailable" if status >= 500 or status == 429 else f"HTTP {status}"
-    elif status >= 500:
-        code = code if code in TRANSIENT_CODES else "InternalServerError"
-    return coded_failure(operation, table_name, code, message, reasons)
+    return coded_failure(operation, table_name, code, message, answer.get("CancellationReasons"), status=status)
 
 
 def coded_failure(
@@ -89,16 +84,26 @@ def coded_failure(
     table_name: str,
     code: str,
     message: str,
-    reasons: Sequence[Mapping[str, Any]] | None = None,
+    reasons: Any = None,
+    *,
+    status: int = 400,
 ) -> ChainlitDynamoDBError:
     """Describe a refusal by its service code.
 
-    The service's own message is passed on only where it cannot hold chat content.
+    The service's own message may hold chat content and is never passed on.
+
+    Args:
+        operation: The DynamoDB operation.
+        table_name: For the message.
+        code: The service code.
+        message: The service's message.
+        reasons: The `CancellationReasons` of a transaction.
+        status: HTTP status: what failed on the server's side may succeed a moment later, whatever its code.
     """
-    if code == "TransactionCanceledException":
-        return _cancelled(operation, reasons or ())
-    if code in TRANSIENT_CODES:
+    if code in TRANSIENT_CODES or status >= 500 or status in _TRANSIENT_STATUSES:
         return TransientError(operation, code, "DynamoDB is throttling or briefly unavailable")
+    if code == "TransactionCanceledException":
+        return _cancelled(operation, reasons)
     if code == "ConditionalCheckFailedException":
         return ConditionFailedError(operation, code, "the condition of the write did not hold")
     if code in _CREDENTIAL_CODES:
@@ -139,8 +144,10 @@ def _invalid(operation: str, table_name: str, message: str) -> ChainlitDynamoDBE
     return RequestError(operation, "ValidationException", "DynamoDB refused the request as invalid")
 
 
-def _cancelled(operation: str, reasons: Sequence[Mapping[str, Any]]) -> RequestError:
-    codes = [None if r.get("Code") in (None, "None") else str(r["Code"]) for r in reasons]
+def _cancelled(operation: str, reasons: Any) -> RequestError:
+    given = reasons if isinstance(reasons, list) else []
+    found = [reason.get("Code") if isinstance(reason, dict) else None for reason in given]
+    codes = [None if code in (None, "None") else str(code) for code in found]
     refused = {code for code in codes if code is not None}
     if refused and refused <= TRANSIENT_CODES:
         return TransientError(operation, "TransactionCanceledException", ", ".join(sorted(refused)))
