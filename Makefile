@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SOURCES := $(wildcard src tests benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format build bench engines clean
+.PHONY: help demo test lint format build bench soak engines clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -31,6 +31,9 @@ build: $(VENV)/.test ## Build the wheel and the source distribution into dist/
 
 bench: $(VENV)/.test engines ## Measure
 	$(BIN)/python -m benchmarks
+
+soak: $(VENV)/.test engines ## Two hundred sessions through two minutes of faults; SEED=... replays
+	$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED))
 
 engines: $(VENV)/.test ## Fetch what the tests run on
 	@bash scripts/install-system-packages.sh
