@@ -53,7 +53,7 @@ class Users:
         row = self._cache.get(identifier)
         if row is None:
             row = await self._shared_read(identifier)
-        return None if row is None else self._user(row)
+        return None if row is None else _user(identifier, row)
 
     async def upsert(self, identifier: str, metadata: dict[str, Any]) -> dict[str, Any]:
         """Make a user, or refresh the metadata of one, keeping `id` and `createdAt`.
@@ -73,7 +73,7 @@ class Users:
         row = await self._table.update(user_key(identifier).attributes(), update, give_back="ALL_NEW")
         self._reads.pop(identifier, None)  # a read that is under way may bring back what was before
         self._remember(identifier, row)
-        return self._user(row)
+        return _user(identifier, row)
 
     def identifier_of(self, user_id: str) -> str:
         """Give the identifier of a user id. In this layout they are equal, but for users that were migrated."""
@@ -99,14 +99,19 @@ class Users:
 
     def _remember(self, identifier: str, row: Item) -> None:
         self._cache[identifier] = row
-        self._identifiers[str(row.get("id") or identifier)] = identifier
+        self._identifiers[_user_id(identifier, row)] = identifier
 
-    def _user(self, row: Item) -> dict[str, Any]:
-        identifier = str(row.get("identifier") or row.get("id") or "")
-        metadata = row.get("metadata")
-        return {
-            "id": str(row.get("id") or identifier),
-            "identifier": identifier,
-            "createdAt": clock.normalized(row.get("createdAt")) or str(row.get("createdAt") or ""),
-            "metadata": copy.deepcopy(metadata) if isinstance(metadata, dict) else {},
-        }
+
+def _user(identifier: str, row: Item) -> dict[str, Any]:
+    metadata = row.get("metadata")
+    return {
+        "id": _user_id(identifier, row),
+        "identifier": identifier,
+        "createdAt": clock.normalized(row.get("createdAt")) or str(row.get("createdAt") or ""),
+        "metadata": copy.deepcopy(metadata) if isinstance(metadata, dict) else {},
+    }
+
+
+def _user_id(identifier: str, row: Item) -> str:
+    user_id = row.get("id")
+    return user_id if isinstance(user_id, str) and user_id else identifier
