@@ -1,0 +1,148 @@
+"""Merging two changes does what both do in turn: the law that lets writes wait and become one."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from chainlit_dynamodb.chat.steps import Upsert
+from chainlit_dynamodb.chat.threads import ThreadChange
+from chainlit_dynamodb.dynamodb.expressions import Update
+
+values = st.none() | st.integers(0, 3)
+fields = st.dictionaries(st.sampled_from("abc"), values, max_size=3)
+rows = st.dictionaries(st.sampled_from("abc"), values, max_size=3)
+upserts = st.builds(Upsert, default=fields, assign=fields)
+
+
+def applied(row: dict[str, Any], update: Update) -> dict[str, Any]:
+    """Give what an update makes of a row; `None` is a value like others here, as in the table."""
+    result = {**{name: value for name, value in update.default.items() if name not in row}, **row}
+    result = {**result, **update.assign}
+    return {name: value for name, value in result.items() if name not in set(update.remove)}
+
+
+@example([Upsert({"a": None}, {}), Upsert({"a": 1}, {})], {})
+@example([Upsert({}, {"a": None}), Upsert({"a": 1}, {})], {})
+@given(st.lists(upserts, min_size=1, max_size=5), rows)
+def test_merged_upserts_do_what_they_do_in_turn(changes: list[Upsert], row: dict[str, Any]) -> None:
+    in_turn = reduce(lambda r, change: applied(r, change.update()), changes, row)
+    merged = reduce(Upsert.then, changes)
+    assert applied(row, merged.update()) == in_turn
+
+
+@given(upserts, upserts, upserts)
+def test_it_does_not_matter_which_two_upserts_merge_first(first: Upsert, second: Upsert, third: Upsert) -> None:
+    left, right = first.then(second).then(third).update(), first.then(second.then(third)).update()
+    assert (left.assign, left.default) == (right.assign, right.default)
+
+
+@given(upserts)
+def test_an_update_never_names_a_field_twice(upsert: Upsert) -> None:
+    update = upsert.update()
+    assert not set(update.assign) & set(update.default)
+
+
+@given(fields, fields)
+def test_create_and_update_end_alike_in_either_order(created: dict[str, Any], updated: dict[str, Any]) -> None:
+    create, update = Upsert(created, {}), Upsert({}, updated)
+    one_way = applied(applied({}, create.update()), update.update())
+    other_way = applied(applied({}, update.update()), create.update())
+    assert one_way == other_way
+
+
+@given(upserts, upserts)
+def test_merging_changes_neither(first: Upsert, second: Upsert) -> None:
+    copies = [(dict(u.default), dict(u.assign)) for u in (first, second)]
+    first.then(second)
+    assert [(u.default, u.assign) for u in (first, second)] == copies
+
+
+def test_fifty_updates_end_in_the_last_one() -> None:
+    changes = [Upsert({}, {"output": "x" * n, f"field{n}": n}) for n in range(50)]
+    assert reduce(Upsert.then, changes).assign == {**{f"field{n}": n for n in range(50)}, "output": "x" * 49}
+
+
+# Threads. The model is `Threads.store` without its I/O: a row, or no row.
+
+Row = dict[str, Any]
+patches = st.none() | st.dictionaries(st.sampled_from("xyz"), values, max_size=3)
+assigns = st.dictionaries(st.sampled_from(["name", "tags"]), values, max_size=2)
+
+
+@st.composite
+def _changes(draw: st.DrawFn) -> list[ThreadChange]:
+    """Changes in the order in which they were asked for, which is that of their times."""
+    count = draw(st.integers(1, 5))
+    return [
+        ThreadChange(
+            draw(assigns), draw(patches), draw(st.sampled_from([None, f"time{number + 1}"])), draw(st.booleans())
+        )
+        for number in range(count)
+    ]
+
+
+def _stored(row: Row | None, change: ThreadChange) -> Row | None:
+    if row is None and not change.creates:
+        return None
+    result = {**(row or {}), **change.assign}
+    result = {name: value for name, value in result.items() if value is not None}
+    if change.metadata is not None:
+        entries = {**result.get("metadata", {}), **change.metadata}
+        result["metadata"] = {name: value for name, value in entries.items() if value is not None}
+    if change.activity:
+        result["activity"] = max(change.activity, result.get("activity", ""))
+    return result
+
+
+existing = st.fixed_dictionaries({"activity": st.just("time0")}, optional={"name": st.integers(0, 3)})
+
+
+@given(_changes(), existing)
+def test_merged_changes_of_a_thread_do_what_they_do_in_turn(changes: list[ThreadChange], row: Row | None) -> None:
+    in_turn = reduce(_stored, changes, row)
+    assert _stored(row, reduce(ThreadChange.then, changes)) == in_turn
+
+
+@given(_changes())
+def test_merged_changes_that_begin_a_thread_do_what_they_do_in_turn(changes: list[ThreadChange]) -> None:
+    first = changes[0]
+    changes[0] = ThreadChange(first.assign, first.metadata, first.activity, creates=True)
+    in_turn = reduce(_stored, changes, None)
+    assert _stored(None, reduce(ThreadChange.then, changes)) == in_turn
+
+
+@given(_changes())
+def test_a_merged_change_makes_a_thread_only_if_one_of_them_does(changes: list[ThreadChange]) -> None:
+    merged = reduce(ThreadChange.then, changes)
+    assert (_stored(None, merged) is not None) is any(change.creates for change in changes)
+
+
+@given(_changes())
+def test_what_comes_just_before_the_thread_is_made_is_kept_not_lost(changes: list[ThreadChange]) -> None:
+    in_turn = reduce(_stored, changes, None) or {}
+    merged = _stored(None, reduce(ThreadChange.then, changes)) or {}
+    assert set(in_turn) <= set(merged)
+
+
+@given(_changes(), _changes(), _changes())
+def test_it_does_not_matter_which_changes_of_a_thread_merge_first(
+    one: list[ThreadChange], two: list[ThreadChange], three: list[ThreadChange]
+) -> None:
+    first, second, third = (reduce(ThreadChange.then, group) for group in (one, two, three))
+    assert first.then(second).then(third) == first.then(second.then(third))
+
+
+@pytest.mark.parametrize("change", [Upsert({}, {}), ThreadChange()])
+def test_an_empty_change_weighs_next_to_nothing(change: Upsert | ThreadChange) -> None:
+    assert change.size_bytes < 200
+
+
+@given(upserts)
+def test_a_change_weighs_at_least_its_text(upsert: Upsert) -> None:
+    heavy = upsert.then(Upsert({}, {"output": "x" * 1_000}))
+    assert heavy.size_bytes > 1_000
