@@ -48,7 +48,7 @@ class ChatStore:
         tombstones = Tombstones(table)
         markers = FeedbackMarkers(table)
         self.lookup = StepLookup(table)
-        self.users = Users(table, cache_seconds=cache_seconds)
+        self.users = Users(table, values, cache_seconds=cache_seconds)
         self.elements = Elements(table, values, self.writer, tombstones, attachments)
         self.steps = Steps(table, values, self.writer, tombstones, self.lookup, self.elements, markers)
         self.deletion = ThreadDeletion(table, self.writer, tombstones, self.elements, self.lookup)

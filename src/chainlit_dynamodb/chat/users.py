@@ -9,6 +9,7 @@ from typing import Any, Final
 from cachetools import TTLCache
 
 from chainlit_dynamodb.chat import clock
+from chainlit_dynamodb.chat.large_values import LargeValues
 from chainlit_dynamodb.chat.schema import user_key
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.expressions import Update
@@ -22,14 +23,16 @@ _CACHED_USERS: Final = 10_000
 class Users:
     """Reads and writes users. Chainlit reads the user at every HTTP request, so reads are shared and kept briefly."""
 
-    def __init__(self, table: Table, *, cache_seconds: float = CACHE_SECONDS) -> None:
+    def __init__(self, table: Table, values: LargeValues, *, cache_seconds: float = CACHE_SECONDS) -> None:
         """Take the table.
 
         Args:
             table: Where users are.
+            values: Keeps what is large.
             cache_seconds: How long a user may be served without asking again; 0 asks every time.
         """
         self._table = table
+        self._values = values
         self._cache: TTLCache[str, Item] = TTLCache(_CACHED_USERS, cache_seconds)
         self._reads: dict[str, asyncio.Task[Item | None]] = {}
         self._identifiers: TTLCache[str, str] = TTLCache(_CACHED_USERS, 24 * 3600)
@@ -66,11 +69,10 @@ class Users:
 
         Cost: 1 write unit per KB.
         """
-        update = Update(
-            assign={"identifier": identifier, "metadata": metadata},
-            default={"id": identifier, "createdAt": clock.now()},
-        )
-        row = await self._table.update(user_key(identifier).attributes(), update, give_back="ALL_NEW")
+        assign = {"identifier": identifier, "metadata": metadata}
+        default = {"id": identifier, "createdAt": clock.now()}
+        old = await self._values.update(user_key(identifier), Update(assign, default))
+        row = {**default, **old, **assign}
         self._reads.pop(identifier, None)  # a read that is under way may bring back what was before
         self._remember(identifier, row)
         return _user(identifier, row)
@@ -88,7 +90,8 @@ class Users:
     async def _read(self, identifier: str) -> Item | None:
         key = user_key(identifier)
         try:
-            row = await self._table.get(key.attributes())
+            found = await self._table.get(key.attributes())
+            row = (await self._values.complete([found]))[0] if found else None
         finally:
             is_newest = self._reads.get(identifier) is asyncio.current_task()
             if is_newest:

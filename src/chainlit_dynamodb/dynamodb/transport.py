@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import inspect
+import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,10 @@ from yarl import URL
 
 from chainlit_dynamodb.dynamodb.failures import coded_failure, service_failure, transport_failure
 from chainlit_dynamodb.errors import CredentialsError, RequestError
+
+# At DEBUG aiodynamo logs whole requests and responses, and those are people's chats.
+for _name in ("aiodynamo.request", "aiodynamo.response"):
+    logging.getLogger(_name).disabled = True
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 15.0
