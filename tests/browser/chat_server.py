@@ -1,0 +1,100 @@
+"""The demo as its users start it: `chainlit-dynamodb demo` in a process of its own, with a data folder of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import botocore.config
+import botocore.session
+
+from chainlit_dynamodb.ops.embedded import free_port
+from tests.cli.processes import Served
+from tests.conftest import REGION
+
+TABLE = "chainlit-demo"
+BUCKET = "chainlit-demo-files"
+LOGIN = ("demo", "demo")
+# The socket's library calls it an error when a page is left while its connection is being made.
+_ERROR = re.compile(r" - (ERROR|CRITICAL) - (?!engineio\.server - Invalid session)|^Traceback|never retrieved")
+
+
+class ChatServer:
+    """A Chainlit server that can be stopped and started again.
+
+    Attributes:
+        url: Where it serves; the same after a restart.
+    """
+
+    def __init__(self, folder: Path, arguments: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
+        """Start nothing yet; `arguments` follow `chainlit-dynamodb`, `variables` add to the environment."""
+        self._folder = folder
+        self._arguments = arguments
+        self._environment = {**os.environ, **(variables or {})}
+        self._port = free_port()
+        self._logs: list[Path] = []
+        self._served: Served | None = None
+        self.url = f"http://localhost:{self._port}"
+
+    @classmethod
+    def demo(cls, folder: Path) -> ChatServer:
+        """Give the demo."""
+        return cls(folder, ["demo", "--data", str(folder / "data")])
+
+    def start(self) -> None:
+        """Start it and wait until it serves."""
+        log = self._folder / f"server-{len(self._logs)}.log"
+        self._logs.append(log)
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "chainlit_dynamodb.cli.main", *self._arguments, "--port", str(self._port)],
+                cwd=self._folder,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        self._served = Served(process, self._port, log)
+        self._served.wait_until_ready()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Stop it by a signal and give its exit code. Stopping twice is fine."""
+        assert self._served is not None
+        return self._served.stop(number)
+
+    def complaints(self) -> list[str]:
+        """Give what it logged as an error, over all its starts."""
+        lines = [line for log in self._logs for line in log.read_text().splitlines()]
+        return [line for line in lines if _ERROR.search(line)]
+
+    def rows(self, thread_id: str) -> list[dict[str, Any]]:
+        """Give the rows of a thread, as DynamoDB spells them."""
+        found: list[dict[str, Any]] = self._client("dynamodb").query(
+            TableName=TABLE,
+            KeyConditionExpression="PK = :pk",
+            ExpressionAttributeValues={":pk": {"S": f"THREAD#{thread_id}"}},
+            ConsistentRead=True,
+        )["Items"]
+        return found
+
+    def files(self, thread_id: str) -> list[str]:
+        """Give the keys of a thread's files in the bucket."""
+        listed = self._client("s3").list_objects_v2(Bucket=BUCKET).get("Contents", [])
+        return [file["Key"] for file in listed if thread_id in file["Key"]]
+
+    def _client(self, service: str) -> Any:
+        assert self._served is not None
+        return aws_client(service, f"http://127.0.0.1:{self._served.engine_port}")
+
+
+def aws_client(service: str, url: str) -> Any:
+    """Give a client of an engine on this machine."""
+    config = botocore.config.Config(proxies={}, s3={"addressing_style": "path"})
+    session = botocore.session.Session()
+    return session.create_client(service, region_name=REGION, endpoint_url=url, config=config)
