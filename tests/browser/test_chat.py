@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.chat_page import ChatPage, is_loaded
-from tests.browser.conftest import TakePicture, Visitor
+from tests.browser.conftest import Visitor
 
 REPORT = secrets.token_bytes(1000)
 REPORT_NAME = "catch of the day, Fänge.bin"
@@ -73,17 +73,17 @@ def test_all_answers_are_there_in_their_order(shown: ChatPage) -> None:
 
 
 def test_a_tool_step_holds_its_nested_steps(shown: ChatPage) -> None:
-    outer = shown.tool("Read the sensors")
+    outer = shown.tool("harbour sensors")
     expect(outer.locator('[data-step-type="tool"]')).to_have_count(3)
     expect(outer).to_contain_text("3 sensors")
-    expect(shown.tool("Read the lighthouse")).to_contain_text('"high": 21.1')
+    expect(shown.tool("lighthouse sensor")).to_contain_text('"high": 21.1')
 
 
 def test_the_image_is_loaded(shown: ChatPage) -> None:
     assert is_loaded(shown.answer("Tonight's sunset").locator("img.inline-image"))
 
 
-def test_the_plot_is_drawn(shown: ChatPage, take_picture: TakePicture, request: pytest.FixtureRequest) -> None:
+def test_the_plot_is_drawn(shown: ChatPage) -> None:
     plot = shown.answer("The day of all three").locator(".js-plotly-plot")
     plot.scroll_into_view_if_needed()
     lines = plot.locator(".scatterlayer path.js-line")

@@ -86,7 +86,7 @@ async def answer(message: cl.Message) -> None:
 
 async def _weather() -> None:
     unit = _unit()
-    async with cl.Step(name="Read the sensors", type="tool", default_open=True) as step:
+    async with cl.Step(name="harbour sensors", type="tool", default_open=True) as step:
         readings = [await _read(sensor, unit) for sensor in range(len(SENSORS))]
         warmest = max(readings, key=lambda reading: float(reading["high"]))
         coldest = min(readings, key=lambda reading: float(reading["low"]))
@@ -99,7 +99,7 @@ async def _weather() -> None:
 
 
 async def _read(sensor: int, unit: Unit) -> dict[str, Any]:
-    async with cl.Step(name=f"Read the {SENSORS[sensor]}", type="tool") as step:
+    async with cl.Step(name=f"{SENSORS[sensor]} sensor", type="tool") as step:
         step.input = {"sensor": SENSORS[sensor]}
         await asyncio.sleep(0.3)
         step.output = summary(sensor, unit)

@@ -9,12 +9,12 @@ from typing import Final
 
 Color = tuple[float, float, float]
 
-WIDTH: Final = 480
-HEIGHT: Final = 300
-_HORIZON: Final = 180
-_SUN_X: Final = 320
-_SUN_Y: Final = 150
-_SUN_RADIUS: Final = 34
+WIDTH: Final = 600
+HEIGHT: Final = 375
+_HORIZON: Final = 225
+_SUN_X: Final = 400
+_SUN_Y: Final = 188
+_SUN_RADIUS: Final = 42
 _NIGHT: Final[Color] = (38, 44, 92)
 _DUSK: Final[Color] = (250, 150, 96)
 _SUN: Final[Color] = (255, 236, 170)
@@ -42,14 +42,14 @@ def _sky(x: int, y: int) -> Color:
     distance = math.hypot(x - _SUN_X, y - _SUN_Y)
     if distance < _SUN_RADIUS:
         return _SUN
-    glow = math.exp(-(distance - _SUN_RADIUS) / 60)
+    glow = math.exp(-(distance - _SUN_RADIUS) / 75)
     return _mixed(_mixed(_NIGHT, _DUSK, y / _HORIZON), _SUN, glow * 0.8)
 
 
 def _sea(x: int, y: int) -> Color:
     depth = (y - _HORIZON) / (HEIGHT - _HORIZON)
-    wave = math.sin(x / (9 + 26 * depth) + 9 * math.sin(y / 5)) * 0.5 + 0.5
-    glitter = wave * math.exp(-abs(x - _SUN_X) / (18 + 90 * depth))
+    wave = math.sin(x / (11 + 32 * depth) + 9 * math.sin(y / 6)) * 0.5 + 0.5
+    glitter = wave * math.exp(-abs(x - _SUN_X) / (22 + 112 * depth))
     return _mixed(_mixed(_DUSK, _DEEP, min(1, depth * 1.6 + 0.25)), _SUN, glitter * 0.75)
 
 
