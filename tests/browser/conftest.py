@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,10 +25,8 @@ ARGUMENTS = [
 ]
 WINDOW: ViewportSize = {"width": 1280, "height": 860}
 PATIENCE_MILLISECONDS = 15_000
-PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
+collect_ignore = [] if os.environ.get("UPDATE_PICTURES") else ["test_pictures.py"]
 _failed = pytest.StashKey[bool]()
-
-TakePicture = Callable[[ChatPage, str], None]
 
 
 class Visitor:
@@ -111,15 +109,3 @@ def chat(visitor: Visitor, _watched: None) -> Iterator[ChatPage]:
     tab = visitor.new_tab().open()
     yield tab
     tab.page.close()
-
-
-@pytest.fixture(scope="session")
-def take_picture() -> TakePicture:
-    """Keep what a page shows as a picture of the documentation, where `UPDATE_PICTURES` asks for it."""
-
-    def take(chat: ChatPage, name: str) -> None:
-        if os.environ.get("UPDATE_PICTURES"):
-            PICTURES.mkdir(parents=True, exist_ok=True)
-            chat.page.screenshot(path=PICTURES / f"{name}.png", animations="disabled")
-
-    return take
