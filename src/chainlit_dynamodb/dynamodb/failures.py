@@ -50,6 +50,7 @@ _CREDENTIAL_CODES: Final = frozenset(
     }
 )
 _TRANSIENT_STATUSES: Final = (408, 429)
+_OTHER_KEYS: Final = ("key element does not match", "Missing the key", "number of conditions on the keys is invalid")
 _TOO_LARGE: Final = ("Item size", "item size", "exceeded the maximum allowed size")
 
 
@@ -136,7 +137,7 @@ def _invalid(operation: str, table_name: str, message: str) -> ChainlitDynamoDBE
             f"Table {table_name} lacks the index this package lists threads with. "
             f"See what differs: chainlit-dynamodb create-table {table_name}"
         )
-    if "key element does not match" in message or "Missing the key" in message:
+    if any(phrase in message for phrase in _OTHER_KEYS):
         return SchemaError(
             f"Table {table_name} has other keys than this package needs. "
             f"See what differs: chainlit-dynamodb create-table {table_name}"
