@@ -33,6 +33,7 @@ from chainlit_dynamodb.snapshots import (
     session_user,
     session_user_id,
     step_fields,
+    step_metadata,
 )
 from chainlit_dynamodb.storage.base import DEFAULT_MIME, StorageClient
 
@@ -226,7 +227,7 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
         """
         fields = step_fields(step_dict)
         await self._store.steps.update(fields["threadId"], fields["id"], fields)
-        favorite = (step_dict.get("metadata") or {}).get(FAVORITE)
+        favorite = step_metadata(step_dict).get(FAVORITE)
         if isinstance(favorite, bool) and not hasattr(BaseDataLayer, "set_step_favorite"):
             # Chainlit before 2.10 sets favourites this way.
             await self.set_step_favorite(step_dict, favorite)
@@ -336,7 +337,7 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
         Cost: 1 write unit per KB of the step, and 1 of the index.
         """
         fields = step_fields(step_dict)
-        flagged: Any = {**step_dict, "metadata": {**(step_dict.get("metadata") or {}), FAVORITE: favorite}}
+        flagged: Any = {**step_dict, "metadata": {**step_metadata(step_dict), FAVORITE: favorite}}
         try:
             known = await self._store.favorites.set(
                 session_user_id() or "",

@@ -51,12 +51,17 @@ def step_fields(step_dict: StepDict) -> dict[str, Any]:
     is told it anyway.
     """
     fields: dict[str, Any] = plain(step_dict)
-    metadata = fields.get("metadata")
-    if isinstance(metadata, dict):
-        metadata.pop(FAVORITE, None)
+    if fields.get("metadata") is not None:
+        fields["metadata"] = {k: v for k, v in step_metadata(fields).items() if k != FAVORITE}
     fields["threadId"] = fields.get("threadId") or session_thread_id()
     fields.setdefault("id", "")
     return fields
+
+
+def step_metadata(step: Any) -> dict[str, Any]:
+    """Give the metadata of a step; a browser may have sent anything in its place."""
+    metadata = step.get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def element_fields(element: Element) -> dict[str, Any]:

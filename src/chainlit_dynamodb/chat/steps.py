@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.elements import Elements
 from chainlit_dynamodb.chat.feedback import FEEDBACK, FeedbackMarkers
 from chainlit_dynamodb.chat.large_values import LargeValues
@@ -20,6 +21,8 @@ from chainlit_dynamodb.chat.writer import Writer, weight_bytes
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.expressions import Update
 from chainlit_dynamodb.dynamodb.table import Table
+
+_CREATED_AT: Final = "createdAt"
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,9 @@ class Steps:
 
         Cost: 1 write unit per KB; 1 more if findable; see `Tombstones.check`.
         """
-        default = {**_own(fields), HAS_LOOKUP: True} if findable else _own(fields)
+        default = {_CREATED_AT: clock.now(), **_own(fields)}
+        if findable:
+            default[HAS_LOOKUP] = True
         await self._upsert(thread_id, step_id, Upsert(default=default, assign={}))
         if self._tombstones.covers(step_key(thread_id, step_id)):
             return False
@@ -184,5 +189,8 @@ class Steps:
 
 
 def _own(fields: Item) -> Item:
-    """Leave out what the layer itself keeps on the row, so that no caller can set it."""
-    return {name: value for name, value in fields.items() if name != FEEDBACK and not is_own_attribute(name)}
+    """Leave out what the layer itself keeps on the row, so that no caller can set it, and a time that is none."""
+    own = {name: value for name, value in fields.items() if name != FEEDBACK and not is_own_attribute(name)}
+    if clock.normalized(own.get(_CREATED_AT)) is None:
+        own.pop(_CREATED_AT, None)
+    return own
