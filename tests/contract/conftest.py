@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ import boto3
 import pytest
 
 from chainlit_dynamodb import DynamoDBDataLayer, LocalStorageClient
+from chainlit_dynamodb.dynamodb.table import BATCH_WRITE_ITEMS, chunks
 from chainlit_dynamodb.dynamodb.transport import AioTransport, Target, resolve_target
+from chainlit_dynamodb.ops.create_table import create_table
 from chainlit_dynamodb.testing.engines import DYNAMODB_LOCAL, MINISTACK
 from tests.conftest import REGION
 
@@ -37,11 +41,49 @@ def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@contextmanager
+def _table_on(url: str) -> Iterator[str]:
+    name = f"test-{uuid.uuid4().hex}"
+    create_table(client_of(url), name)
+    yield name
+    client_of(url).delete_table(TableName=name)
+
+
+@pytest.fixture(scope="session")
+def dynamodb_local_table(dynamodb_local_url: str) -> Iterator[str]:
+    """A table on DynamoDB Local, for one test after the other."""
+    with _table_on(dynamodb_local_url) as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def ministack_table(ministack_url: str) -> Iterator[str]:
+    """A table on ministack, for one test after the other."""
+    with _table_on(ministack_url) as name:
+        yield name
+
+
 @pytest.fixture
-def dynamodb_url(backend: str, request: pytest.FixtureRequest) -> str:
+def engine(backend: str) -> str:
+    """The engine in turn, as fixtures name it."""
+    return (DYNAMODB_LOCAL if backend == GIVEN_CLIENT else backend).replace("-", "_")
+
+
+@pytest.fixture
+def dynamodb_url(engine: str, request: pytest.FixtureRequest) -> str:
     """The endpoint of the engine in turn."""
-    engine = DYNAMODB_LOCAL if backend == GIVEN_CLIENT else backend
-    return str(request.getfixturevalue(engine.replace("-", "_") + "_url"))
+    return str(request.getfixturevalue(f"{engine}_url"))
+
+
+@pytest.fixture
+def table_name(engine: str, dynamodb_client: Any, request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty table on the engine in turn. Emptying one is thirty times as fast as making one."""
+    name = str(request.getfixturevalue(f"{engine}_table"))
+    yield name
+    for page in dynamodb_client.get_paginator("scan").paginate(TableName=name, ProjectionExpression="PK, SK"):
+        for some in chunks(page["Items"], BATCH_WRITE_ITEMS):
+            deletions = [{"DeleteRequest": {"Key": key}} for key in some]
+            dynamodb_client.batch_write_item(RequestItems={name: deletions})
 
 
 @pytest.fixture
