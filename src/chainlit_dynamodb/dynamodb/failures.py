@@ -50,7 +50,12 @@ _CREDENTIAL_CODES: Final = frozenset(
     }
 )
 _TRANSIENT_STATUSES: Final = (408, 429)
-_OTHER_KEYS: Final = ("key element does not match", "Missing the key", "number of conditions on the keys is invalid")
+_OTHER_KEYS: Final = (
+    "key element does not match",
+    "Missing the key",
+    "number of conditions on the keys is invalid",
+    "required keys was not given a value",
+)
 _TOO_LARGE: Final = ("Item size", "item size", "exceeded the maximum allowed size")
 
 

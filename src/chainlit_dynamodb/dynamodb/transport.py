@@ -25,17 +25,23 @@ from botocore import xform_name
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    CredentialRetrievalError,
     HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
     ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
 )
+from botocore.exceptions import ConnectionError as NoConnectionError
+from botocore.parsers import ResponseParserError
 from botocore.session import Session
 from yarl import URL
 
 from chainlit_dynamodb.dynamodb.failures import coded_failure, service_failure, transport_failure
-from chainlit_dynamodb.errors import CredentialsError, RequestError
+from chainlit_dynamodb.errors import ConfigurationError, CredentialsError, RequestError
 
 # At DEBUG aiodynamo logs whole requests and responses, and those are people's chats.
 for _name in ("aiodynamo.request", "aiodynamo.response"):
@@ -51,6 +57,12 @@ _NO_CREDENTIALS: Final = (
     "`aws sso login`, or give this machine a role."
 )
 _NO_REGION: Final = "No AWS region found. Pass region_name= or set AWS_REGION."
+_NO_ANSWER: Final = (HTTPClientError, NoConnectionError, IncompleteReadError, ResponseParserError)
+_NOT_LOADED: Final = (CredentialRetrievalError, SSOError, TokenRetrievalError)
+_NOT_RENEWED: Final = (BotoCoreError, ClientError, RuntimeError)
+_MUST_RENEW_SECONDS: Final = 600
+"""botocore renews credentials 15 minutes before they end, and waits for new ones in the last 10."""
+_LONGEST_EMPTY_ANSWER: Final = 4
 
 
 class Transport(Protocol):
@@ -82,6 +94,7 @@ def resolve_target(region_name: str | None, endpoint_url: str | None, environmen
 
     Raises:
         CredentialsError: There is no region, or the named profile does not exist.
+        ConfigurationError: The region or the endpoint makes no sense.
     """
     try:
         session = Session()
@@ -97,6 +110,11 @@ def resolve_target(region_name: str | None, endpoint_url: str | None, environmen
         )
     except ProfileNotFound as exc:
         raise CredentialsError(f"{exc}. Set AWS_PROFILE to a profile of ~/.aws/config.") from exc
+    except (BotoCoreError, ValueError) as exc:
+        raise ConfigurationError(
+            f"{exc}. Check region_name, endpoint_url, the AWS_ variables and ~/.aws/config; an endpoint looks like "
+            "http://localhost:8000."
+        ) from exc
     url = str(client.meta.endpoint_url)
     client.close()
     return Target(session, region, url)
@@ -113,9 +131,11 @@ class BotocoreCredentials(Credentials):
 
     async def get_key(self, http: HttpImplementation) -> Key:  # noqa: ARG002 - the chain has its own HTTP
         """Give the current key; looking it up and renewing it happen off the event loop."""
-        if self._found is None or self._is_stale():
+        if self._found is None or self._ends_within(_MUST_RENEW_SECONDS):
             async with self._lock:
                 return await asyncio.to_thread(self._look_up)
+        if self._ends_within(None):
+            return await asyncio.to_thread(self._look_up)  # botocore lets one renew and the others go on
         return _frozen(self._found)
 
     def invalidate(self) -> bool:
@@ -127,15 +147,15 @@ class BotocoreCredentials(Credentials):
         """Always take part."""
         return False
 
-    def _is_stale(self) -> bool:
+    def _ends_within(self, seconds: int | None) -> bool:
         refresh_needed = getattr(self._found, "refresh_needed", None)
-        return bool(refresh_needed and refresh_needed())
+        return bool(refresh_needed and refresh_needed(seconds))
 
     def _look_up(self) -> Key:
         if self._found is None:
             try:
                 self._found = self._session.get_credentials()
-            except BotoCoreError as exc:
+            except _NOT_RENEWED as exc:
                 raise CredentialsError(f"AWS credentials could not be loaded: {type(exc).__name__}") from exc
         if self._found is None:
             raise CredentialsError(_NO_CREDENTIALS)
@@ -145,7 +165,7 @@ class BotocoreCredentials(Credentials):
 def _frozen(credentials: Any) -> Key:
     try:
         keys = credentials.get_frozen_credentials()
-    except BotoCoreError as exc:
+    except _NOT_RENEWED as exc:
         raise CredentialsError(f"AWS credentials could not be renewed: {type(exc).__name__}") from exc
     return Key(keys.access_key, keys.secret_key, keys.token)
 
@@ -189,9 +209,12 @@ class AioTransport:
         """Send a request once."""
         client = await self._open()
         try:
-            return await client.send_request(action=operation, payload=request)
-        except ValueError as exc:  # an answer of 200 that is not JSON
+            answer = await client.send_request(action=operation, payload=request)
+        except (ValueError, RecursionError) as exc:  # an answer of 200 that is not JSON
             raise transport_failure(operation, exc) from exc
+        if not isinstance(answer, dict):
+            raise transport_failure(operation, TypeError())
+        return answer
 
     async def close(self) -> None:
         """Close the connections. A later call opens new ones."""
@@ -262,10 +285,11 @@ class ClientTransport:
             self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="chainlit-dynamodb")
         try:
             answer = await asyncio.get_running_loop().run_in_executor(self._pool, self._send, operation, request)
-            if inspect.isawaitable(answer):
-                answer = _with_text(await answer)
-        except (ClientError, BotoCoreError) as exc:
+            answer = _with_text(await answer) if inspect.isawaitable(answer) else answer
+        except Exception as exc:
             raise self._failure(operation, exc) from exc
+        if _is_garbled(answer):
+            raise transport_failure(operation, ValueError())
         return answer  # type: ignore[no-any-return]
 
     async def close(self) -> None:
@@ -278,47 +302,49 @@ class ClientTransport:
         answer = getattr(self._client, xform_name(operation))(**_with_bytes(request))
         return answer if inspect.isawaitable(answer) else _with_text(answer)
 
-    def _failure(self, operation: str, error: ClientError | BotoCoreError) -> Exception:
+    def _failure(self, operation: str, error: Exception) -> Exception:
         if isinstance(error, ClientError):
             detail = error.response.get("Error", {})
             reasons = error.response.get("CancellationReasons")
             code, message = str(detail.get("Code", "")), str(detail.get("Message", ""))
-            return coded_failure(operation, self._table_name, code, message, reasons)
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+            return coded_failure(operation, self._table_name, code, message, reasons, status=status)
         if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
             return CredentialsError(_NO_CREDENTIALS)
         if isinstance(error, NoRegionError):
             return CredentialsError(_NO_REGION)
-        if isinstance(error, HTTPClientError):
+        if isinstance(error, _NOT_LOADED):
+            return CredentialsError(f"AWS credentials could not be loaded: {type(error).__name__}")
+        if isinstance(error, _NO_ANSWER):
             return transport_failure(operation, error)
         return RequestError(operation, type(error).__name__, "the given client refused the request")
 
 
 def _with_bytes(value: Any) -> Any:
     """Turn base64 text into the bytes that SDKs take for binary attributes."""
-    return _map_binaries(value, str, _from_base64)
+    if isinstance(value, Mapping):
+        if len(value) == 1 and isinstance(value.get("B"), str):
+            return {"B": base64.b64decode(value["B"])}
+        return {k: _with_bytes(v) for k, v in value.items()}
+    return [_with_bytes(v) for v in value] if isinstance(value, list) else value
 
 
 def _with_text(value: Any) -> Any:
     """Turn the bytes that SDKs give for binary attributes into base64 text."""
-    return _map_binaries(value, bytes, _to_base64)
-
-
-def _map_binaries(value: Any, kind: type, convert: Any) -> Any:
     if isinstance(value, Mapping):
-        if len(value) == 1 and isinstance(value.get("B"), kind):
-            return {"B": convert(value["B"])}
-        return {k: _map_binaries(v, kind, convert) for k, v in value.items()}
+        return {k: _with_text(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_map_binaries(v, kind, convert) for v in value]
-    return value
+        return [_with_text(v) for v in value]
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
 
 
-def _from_base64(text: str) -> bytes:
-    return base64.b64decode(text)
-
-
-def _to_base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+def _is_garbled(answer: Any) -> bool:
+    """Tell whether an SDK made nothing of an answer: botocore takes what is no JSON for an empty object."""
+    if not isinstance(answer, Mapping):
+        return True
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    length = str(headers.get("content-length", "2"))
+    return len(answer) == 1 and bool(headers) and not 0 < int(length) <= _LONGEST_EMPTY_ANSWER
 
 
 def make_transport(
