@@ -1,0 +1,154 @@
+"""Temporary credentials are renewed off the event loop, in time, and their failures are explained."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from botocore.credentials import DeferredRefreshableCredentials, RefreshableCredentials
+from botocore.exceptions import ClientError, CredentialRetrievalError, UnauthorizedSSOTokenError
+
+from chainlit_dynamodb.dynamodb.table import Table
+from chainlit_dynamodb.dynamodb.transport import AioTransport, BotocoreCredentials
+from chainlit_dynamodb.errors import CredentialsError
+from tests.conftest import REGION
+from tests.engines.wire import Wire
+
+_PATIENCE_SECONDS = 10
+KEY = {"PK": "p", "SK": "s"}
+
+
+def metadata(name: str, *, minutes: float) -> dict[str, str]:
+    """Give credentials as a role's provider does."""
+    expiry = datetime.now(timezone.utc) + timedelta(minutes=minutes)
+    return {"access_key": name, "secret_key": "s", "token": f"token-of-{name}", "expiry_time": expiry.isoformat()}
+
+
+def refreshable(name: str, *, minutes: float, renew: Callable[[], dict[str, str]]) -> RefreshableCredentials:
+    """Give credentials that will be renewed."""
+    return RefreshableCredentials.create_from_metadata(metadata(name, minutes=minutes), renew, "stub")
+
+
+class Session:
+    """Stands for botocore's session."""
+
+    def __init__(self, found: Any) -> None:
+        self.found = found
+
+    def get_credentials(self) -> Any:
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+
+def credentials_of(found: Any) -> BotocoreCredentials:
+    """Give our credentials over what the session finds."""
+    return BotocoreCredentials(Session(found))
+
+
+async def test_static_credentials_are_used_as_they_are(wire: Wire) -> None:
+    table = Table("chats", AioTransport("chats", REGION, wire.url, {}))
+    await table.get(KEY)
+    await table.close()
+    assert "Credential=test/" in wire.received[0].headers["authorization"]
+    assert "x-amz-security-token" not in wire.received[0].headers
+
+
+async def test_the_loop_runs_on_while_credentials_are_renewed() -> None:
+    may_finish = threading.Event()
+
+    def renew() -> dict[str, str]:
+        assert may_finish.wait(_PATIENCE_SECONDS)  # only a loop that runs on sets it
+        return metadata("new", minutes=60)
+
+    credentials = credentials_of(refreshable("old", minutes=-1, renew=renew))
+    waiting = asyncio.create_task(credentials.get_key(None))  # type: ignore[arg-type]
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    may_finish.set()
+    assert (await waiting).id == "new"
+
+
+async def test_the_first_look_up_is_off_the_loop_too() -> None:
+    may_finish = threading.Event()
+
+    def renew() -> dict[str, str]:
+        assert may_finish.wait(_PATIENCE_SECONDS)
+        return metadata("assumed", minutes=60)
+
+    credentials = credentials_of(DeferredRefreshableCredentials(renew, "stub"))
+    waiting = asyncio.create_task(credentials.get_key(None))  # type: ignore[arg-type]
+    await asyncio.sleep(0.01)
+    may_finish.set()
+    assert (await waiting).token == "token-of-assumed"
+
+
+async def test_concurrent_calls_renew_once() -> None:
+    renewals: list[int] = []
+
+    def renew() -> dict[str, str]:
+        renewals.append(1)
+        return metadata("new", minutes=60)
+
+    credentials = credentials_of(refreshable("old", minutes=-1, renew=renew))
+    keys = await asyncio.gather(*(credentials.get_key(None) for _ in range(20)))  # type: ignore[arg-type]
+    assert {key.id for key in keys} == {"new"}
+    assert len(renewals) == 1
+
+
+async def test_credentials_are_renewed_before_they_expire_and_the_old_ones_do_if_that_fails() -> None:
+    def renew() -> dict[str, str]:
+        raise CredentialRetrievalError(provider="stub", error_msg="busy")
+
+    credentials = credentials_of(refreshable("old", minutes=12, renew=renew))
+    assert (await credentials.get_key(None)).id == "old"  # type: ignore[arg-type]
+
+
+async def test_calls_go_on_with_the_old_credentials_while_new_ones_are_on_their_way() -> None:
+    may_finish = threading.Event()
+
+    def renew() -> dict[str, str]:
+        assert may_finish.wait(_PATIENCE_SECONDS)
+        return metadata("new", minutes=60)
+
+    credentials = credentials_of(refreshable("old", minutes=12, renew=renew))
+    first = asyncio.create_task(credentials.get_key(None))  # type: ignore[arg-type]
+    await asyncio.sleep(0.01)
+    assert (await asyncio.wait_for(credentials.get_key(None), 5)).id == "old"  # type: ignore[arg-type]
+    may_finish.set()
+    assert (await first).id == "new"
+    assert (await credentials.get_key(None)).id == "new"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        CredentialRetrievalError(provider="stub", error_msg="no"),
+        UnauthorizedSSOTokenError(),
+        ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "AssumeRole"),
+        RuntimeError("Credentials were refreshed, but the refreshed credentials are still expired."),
+    ],
+)
+async def test_credentials_that_cannot_be_renewed_are_an_error_of_this_package(failure: Exception) -> None:
+    def renew() -> dict[str, str]:
+        raise failure
+
+    for found in (refreshable("old", minutes=-1, renew=renew), failure):
+        with pytest.raises(CredentialsError, match=type(failure).__name__):
+            await credentials_of(found).get_key(None)  # type: ignore[arg-type]
+
+
+async def test_renewed_credentials_sign_the_next_request(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = refreshable("first", minutes=60, renew=lambda: metadata("second", minutes=60))
+    monkeypatch.setattr("botocore.session.Session.get_credentials", lambda _: found)
+    table = Table("chats", AioTransport("chats", REGION, wire.url, {}))
+    await table.get(KEY)
+    found._expiry_time = datetime.now(timezone.utc) - timedelta(minutes=1)
+    await table.get(KEY)
+    await table.close()
+    tokens = [received.headers["x-amz-security-token"] for received in wire.received]
+    assert tokens == ["token-of-first", "token-of-second"]
