@@ -56,7 +56,7 @@ def test_a_restart_logs_nobody_out_and_leaves_no_engine(serve: Serve, tmp_path: 
     assert not listens(engine)
     second = serve("demo")
     assert threads(second, cookie) == 200
-    assert (tmp_path / ".demo" / "auth-secret").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / ".demo" / "engine" / "auth-secret").stat().st_mode & 0o777 == 0o600
 
 
 def test_the_picture_is_a_png() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import shutil
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -61,15 +59,5 @@ def _lay_out(source: Path, data: Path) -> None:
 def _environment(data: Path) -> dict[str, str]:
     return {
         "CHAINLIT_APP_ROOT": str(data.resolve()),
-        "CHAINLIT_AUTH_SECRET": _auth_secret(data / "auth-secret"),
         "CHAINLIT_DEMO_LOGIN": ":".join(_LOGIN),
     }
-
-
-def _auth_secret(path: Path) -> str:
-    """Give the secret that signs the logins; kept, so that a restart logs nobody out."""
-    if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
-    return path.read_text().strip()
