@@ -14,6 +14,7 @@
         TransactionCancelledError   a transaction did not happen; carries the reason of each part
         ItemTooLargeError           an item would exceed 400 KB
       StorageError                  the attachment storage refused, or could not be reached
+        ObjectExistsError           an upload that must not overwrite found its key taken
 
 Messages say what happened, where, and what to do. They hold no chat content and no secret.
 """
@@ -107,3 +108,7 @@ class ItemTooLargeError(RequestError):
 
 class StorageError(ChainlitDynamoDBError):
     """The attachment storage refused a request, or could not be reached."""
+
+
+class ObjectExistsError(StorageError):
+    """An upload with `overwrite=False` found the key taken, and changed nothing."""

@@ -8,6 +8,7 @@ module knows an SDK.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 import re
@@ -22,6 +23,7 @@ from typing import IO, Any, ParamSpec, TypedDict, TypeVar
 from urllib.parse import quote
 
 from chainlit_dynamodb.errors import ConfigurationError, StorageError
+from chainlit_dynamodb.storage.cors import CorsCheck
 
 logger = logging.getLogger(__name__)
 
@@ -57,10 +59,6 @@ class UploadedFile(TypedDict):
 
     object_key: str
     url: str
-
-
-class ObjectExistsError(StorageError):
-    """An upload with `overwrite=False` found the key taken, and changed nothing."""
 
 
 class StorageClient(ABC):
@@ -123,6 +121,21 @@ class StorageClient(ABC):
 
         Raises:
             StorageError: There are no credentials to sign with, or the key is impossible.
+        """
+
+    @abstractmethod
+    async def check_cors(self, origin: str) -> CorsCheck:
+        """Ask the storage what a browser would ask it before a page reads a file with `fetch()`.
+
+        Args:
+            origin: Where the chat is served: `https://chat.example.com`.
+
+        Returns:
+            Whether pages of that origin can read files, what they miss, and the rule to add.
+
+        Raises:
+            ConfigurationError: The origin is none.
+            StorageError: The storage could not be asked.
         """
 
     @abstractmethod
@@ -277,6 +290,25 @@ def bucket_name_of(object_key: str, prefix: str, max_bytes: int = 1024) -> str:
     if len(name.encode()) > max_bytes:
         raise StorageError(f"The object key {object_key[:80]!r}… is longer than {max_bytes} bytes")
     return name
+
+
+def hashed_if(unfit: re.Pattern[str], object_key: str) -> str:
+    """Replace a key that a cloud cannot hold as a name by its hash.
+
+    Args:
+        unfit: What the cloud cannot hold; it must also match what begins with `~sha256/`, so that no two keys share
+            a name.
+        object_key: The key.
+
+    Returns:
+        The key itself, or `~sha256/` and its hash.
+
+    Raises:
+        StorageError: The key is not valid Unicode.
+    """
+    if not unfit.search(object_key):
+        return object_key
+    return f"~sha256/{hashlib.sha256(checked_key(object_key)).hexdigest()}"
 
 
 def checked_mime(mime: str | None) -> str:

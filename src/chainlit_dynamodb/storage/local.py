@@ -13,12 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from weakref import WeakSet
 
-from chainlit_dynamodb.errors import ConfigurationError, StorageError
+from chainlit_dynamodb.errors import ConfigurationError, ObjectExistsError, StorageError
 from chainlit_dynamodb.storage.base import (
     DEFAULT_MIME,
     BoundedThreads,
     Data,
-    ObjectExistsError,
     StorageClient,
     UploadedFile,
     checked_disposition,
@@ -27,6 +26,7 @@ from chainlit_dynamodb.storage.base import (
     open_data,
     url_lifetime,
 )
+from chainlit_dynamodb.storage.cors import CorsCheck, checked_origin
 from chainlit_dynamodb.storage.local_files import FileFolder, LocalFile
 from chainlit_dynamodb.storage.local_files_route import FILES_PATH, register_files_route
 
@@ -102,6 +102,10 @@ class LocalStorageClient(StorageClient):
         # As Chainlit's own pages do; it sets both, for --root-path and for an app mounted in another one.
         root = os.environ.get("CHAINLIT_PARENT_ROOT_PATH", "") + os.environ.get("CHAINLIT_ROOT_PATH", "")
         return f"{root.rstrip('/')}{FILES_PATH}/{signed}.{signature}"
+
+    async def check_cors(self, origin: str) -> CorsCheck:
+        """Agree: the files have the origin of the chat itself. See `StorageClient.check_cors`."""
+        return CorsCheck(checked_origin(origin), ok=True, missing=(), rule="")
 
     async def close(self) -> None:
         """Stop serving this folder. See `StorageClient.close`."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import json
+import logging
 import os
 import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from datetime import datetime, timezone
 from typing import IO, TYPE_CHECKING, Any
 
-from chainlit_dynamodb.errors import ConfigurationError, MissingDependencyError, StorageError
+from chainlit_dynamodb.errors import ConfigurationError, MissingDependencyError, ObjectExistsError, StorageError
 from chainlit_dynamodb.storage.base import (
     DEFAULT_MIME,
     BoundedThreads,
     Data,
-    ObjectExistsError,
     StorageClient,
     UploadedFile,
     bucket_name_of,
@@ -24,9 +26,13 @@ from chainlit_dynamodb.storage.base import (
     open_data,
     url_lifetime,
 )
+from chainlit_dynamodb.storage.cors import EXPOSED_HEADERS, MAX_AGE_SECONDS, PROBE_KEY, CorsCheck, checked_origin
+from chainlit_dynamodb.storage.cors import check_cors as ask_about_cors
 
 if TYPE_CHECKING:
     from botocore.config import Config
+
+logger = logging.getLogger(__name__)
 
 THREADS = 8
 PART_BYTES = 8 * 1024 * 1024
@@ -34,6 +40,7 @@ MAX_URL_LIFETIME_SECONDS = 7 * 24 * 3600
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 60
 ATTEMPTS = 5
+CONFLICT = "ConditionalRequestConflict"
 
 
 class S3StorageClient(StorageClient):
@@ -59,9 +66,8 @@ class S3StorageClient(StorageClient):
             client: A boto3 S3 client of your own. It signs URLs the way it was configured (give it
                 `signature_version="s3v4"`) and is never closed here.
             prefix: A folder inside the bucket; it is put before each key and never shows outside.
-            url_lifetime_seconds: How long read URLs live; else `STORAGE_EXPIRY_TIME`, else an hour. URLs
-                signed with temporary credentials end with these credentials, however long they were asked to
-                live.
+            url_lifetime_seconds: How long read URLs live; else `STORAGE_EXPIRY_TIME`, else an hour. With the
+                temporary credentials of a role they end with these at the latest.
             **boto3_kwargs: What `boto3.client("s3", ...)` takes: `region_name`, `endpoint_url`,
                 `aws_access_key_id`, `config`, ... A `config` is merged with ours and wins.
 
@@ -83,6 +89,7 @@ class S3StorageClient(StorageClient):
         self._boto3_kwargs = boto3_kwargs
         self._client = client
         self._owns_client = client is None
+        self._said_shorter = False
         self._client_lock = threading.Lock()
         self._threads = BoundedThreads(f"S3StorageClient({bucket})", THREADS)
 
@@ -116,6 +123,18 @@ class S3StorageClient(StorageClient):
         """Sign a URL; no request unless credentials must be renewed. See `StorageClient.get_read_url`."""
         return await self._threads.run(self._sign, object_key)
 
+    async def check_cors(self, origin: str) -> CorsCheck:
+        """Ask whether pages of an origin can read files. See `StorageClient.check_cors`."""
+        checked = checked_origin(origin)
+        rule = {
+            "AllowedOrigins": [checked],
+            "AllowedMethods": ["GET", "HEAD"],
+            "AllowedHeaders": ["Range"],
+            "ExposeHeaders": list(EXPOSED_HEADERS),
+            "MaxAgeSeconds": MAX_AGE_SECONDS,
+        }
+        return await ask_about_cors(await self.get_read_url(PROBE_KEY), checked, json.dumps([rule], indent=2))
+
     async def close(self) -> None:
         """Close the boto3 client if it was made here. See `StorageClient.close`."""
         if self._threads.closed:
@@ -128,11 +147,20 @@ class S3StorageClient(StorageClient):
         with self._typed_errors("upload", object_key):
             target = self._target(object_key)
             condition = {} if overwrite else {"IfNoneMatch": "*"}
-            first = file.read(PART_BYTES)
-            second = file.read(PART_BYTES)
-            if second:
-                self._upload_parts(target, [first, second], file, headers, condition)
-                return
+            for _ in range(ATTEMPTS - 1):
+                with _conflicts_forgiven():
+                    return self._upload_once(target, file, headers, condition)
+            return self._upload_once(target, file, headers, condition)
+
+    def _upload_once(
+        self, target: dict[str, str], file: IO[bytes], headers: dict[str, str], condition: dict[str, str]
+    ) -> None:
+        file.seek(0)
+        first = file.read(PART_BYTES)
+        second = file.read(PART_BYTES)
+        if second:
+            self._upload_parts(target, [first, second], file, headers, condition)
+        else:
             self._s3().put_object(**target, Body=first, **headers, **condition)
 
     def _upload_parts(
@@ -165,10 +193,26 @@ class S3StorageClient(StorageClient):
 
     def _sign(self, object_key: str) -> str:
         with self._typed_errors("sign a URL", object_key):
-            url: str = self._s3().generate_presigned_url(
-                "get_object", Params=self._target(object_key), ExpiresIn=self._lifetime
+            s3, target = self._s3(), self._target(object_key)
+            url: str = s3.generate_presigned_url("get_object", Params=target, ExpiresIn=self._lifetime)
+            # The first signature has renewed the credentials if that was due.
+            left = _seconds_left(s3)
+            if left is None or left >= self._lifetime:
+                return url
+            self._say_shorter(left)
+            shorter: str = s3.generate_presigned_url("get_object", Params=target, ExpiresIn=max(left, 1))
+            return shorter
+
+    def _say_shorter(self, seconds: int) -> None:
+        if not self._said_shorter:
+            self._said_shorter = True
+            logger.warning(
+                "s3://%s: read URLs were to live %d seconds, but the role's credentials that sign them end in %d; "
+                "lengthen the role's session or shorten STORAGE_EXPIRY_TIME",
+                self.bucket,
+                self._lifetime,
+                seconds,
             )
-            return url
 
     def _target(self, object_key: str) -> dict[str, str]:
         return {"Bucket": self.bucket, "Key": bucket_name_of(object_key, self._prefix)}
@@ -208,6 +252,25 @@ class S3StorageClient(StorageClient):
             raise StorageError(f"{where}: {error.get('Code')}: {error.get('Message')}") from exc
         except (BotoCoreError, OSError, ValueError) as exc:
             raise StorageError(f"{where}: {exc}") from exc
+
+
+@contextmanager
+def _conflicts_forgiven() -> Iterator[None]:
+    """Go on when another upload of the same key was under way, which S3 answers with "try again"."""
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - an optional SDK
+
+    try:
+        yield
+    except ClientError as exc:
+        if exc.response.get("Error", {}).get("Code") != CONFLICT:
+            raise
+
+
+def _seconds_left(client: Any) -> int | None:
+    # botocore tells nobody when temporary credentials end, and every URL ends with them.
+    credentials = getattr(getattr(client, "_request_signer", None), "_credentials", None)
+    ends = getattr(credentials, "_expiry_time", None)
+    return int((ends - datetime.now(timezone.utc)).total_seconds()) if isinstance(ends, datetime) else None
 
 
 def _parts(start: list[bytes], file: IO[bytes]) -> Iterator[bytes]:
