@@ -19,11 +19,17 @@ if TYPE_CHECKING:
         InvalidIdError,
         ItemTooLargeError,
         MissingDependencyError,
+        ObjectExistsError,
         RequestError,
         SchemaError,
         StorageError,
     )
+    from chainlit_dynamodb.storage.azure import AzureDataLakeStorageClient, AzureStorageClient
+    from chainlit_dynamodb.storage.azure_blob import AzureBlobStorageClient
     from chainlit_dynamodb.storage.base import StorageClient
+    from chainlit_dynamodb.storage.cors import CorsCheck
+    from chainlit_dynamodb.storage.from_url import storage_from_url
+    from chainlit_dynamodb.storage.gcs import GCSStorageClient
     from chainlit_dynamodb.storage.local import LocalStorageClient
     from chainlit_dynamodb.storage.s3 import S3StorageClient
 
@@ -31,38 +37,52 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "AccessDeniedError": "errors",
+    "AzureBlobStorageClient": "storage.azure_blob",
+    "AzureDataLakeStorageClient": "storage.azure",
+    "AzureStorageClient": "storage.azure",
     "ChainlitDynamoDBError": "errors",
     "ConfigurationError": "errors",
+    "CorsCheck": "storage.cors",
     "CredentialsError": "errors",
     "CursorError": "errors",
     "DynamoDBDataLayer": "data_layer",
+    "GCSStorageClient": "storage.gcs",
     "InvalidIdError": "errors",
     "ItemTooLargeError": "errors",
     "LocalStorageClient": "storage.local",
     "MissingDependencyError": "errors",
+    "ObjectExistsError": "errors",
     "RequestError": "errors",
     "S3StorageClient": "storage.s3",
     "SchemaError": "errors",
     "StorageClient": "storage.base",
     "StorageError": "errors",
+    "storage_from_url": "storage.from_url",
 }
 
 __all__ = [
     "AccessDeniedError",
+    "AzureBlobStorageClient",
+    "AzureDataLakeStorageClient",
+    "AzureStorageClient",
     "ChainlitDynamoDBError",
     "ConfigurationError",
+    "CorsCheck",
     "CredentialsError",
     "CursorError",
     "DynamoDBDataLayer",
+    "GCSStorageClient",
     "InvalidIdError",
     "ItemTooLargeError",
     "LocalStorageClient",
     "MissingDependencyError",
+    "ObjectExistsError",
     "RequestError",
     "S3StorageClient",
     "SchemaError",
     "StorageClient",
     "StorageError",
+    "storage_from_url",
 ]
 
 

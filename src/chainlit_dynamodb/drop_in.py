@@ -5,9 +5,8 @@
     from chainlit.data.dynamodb import DynamoDBDataLayer
     from chainlit.data.storage_clients import S3StorageClient
 
-Nothing of the built-in layer is executed, and no SDK is imported before its class is used. A class that
-cannot be used, because its SDK is not installed, still imports; making an object of it raises the error that
-says why.
+Nothing of the built-in layer is executed, and no SDK is imported before its class is used. A class whose SDK
+is not installed still imports; making an object of it raises the error that gives the line to install it.
 """
 
 from __future__ import annotations
@@ -18,9 +17,7 @@ from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
 from types import ModuleType
-from typing import Any, Final, NoReturn
-
-from chainlit_dynamodb.errors import ConfigurationError
+from typing import Any, Final
 
 _logger = logging.getLogger(__name__)
 
@@ -65,27 +62,10 @@ def _serve(module: ModuleType, *class_names: str) -> None:
     def lookup(name: str) -> Any:
         if name not in class_names:
             raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
-        return _load(name)
+        return getattr(import_module("chainlit_dynamodb"), name)
 
     module.__dict__["__getattr__"] = lookup
     module.__dict__["__all__"] = list(class_names)
-
-
-def _load(class_name: str) -> Any:
-    try:
-        return getattr(import_module("chainlit_dynamodb"), class_name)
-    except ImportError as error:
-        return _unavailable(class_name, error)
-    except AttributeError:
-        missing = f"{class_name} is not part of this version of chainlit-dynamodb yet."
-        return _unavailable(class_name, ConfigurationError(missing))
-
-
-def _unavailable(class_name: str, reason: Exception) -> type:
-    def refuse(*_: object, **__: object) -> NoReturn:
-        raise reason
-
-    return type(class_name, (), {"__init__": refuse, "__module__": __name__})
 
 
 install()

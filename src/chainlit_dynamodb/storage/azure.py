@@ -1,0 +1,241 @@
+"""Attachments in Azure Data Lake Storage Gen2: an account with a hierarchical namespace."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import IO, Any
+from urllib.parse import parse_qs, quote
+
+from chainlit_dynamodb.errors import ConfigurationError, StorageError
+from chainlit_dynamodb.storage.azure_account import (
+    access_with,
+    account_at,
+    cors_rule,
+    error_code,
+    one_name,
+    require_sdk,
+    typed_errors,
+)
+from chainlit_dynamodb.storage.azure_session import AzureSession, Body
+from chainlit_dynamodb.storage.base import (
+    DEFAULT_MIME,
+    Data,
+    StorageClient,
+    UploadedFile,
+    checked_disposition,
+    checked_key,
+    checked_mime,
+    open_data,
+    url_lifetime,
+)
+from chainlit_dynamodb.storage.cors import PROBE_KEY, CorsCheck, check_cors, checked_origin
+
+logger = logging.getLogger(__name__)
+
+PART_BYTES = 8 * 1024 * 1024
+MAX_FILE_NAME = 200
+_GONE = {"PathNotFound", "BlobNotFound", "ResourceNotFound"}
+_RENAMED_BEFORE = "SourcePathNotFound"
+
+
+class AzureStorageClient(StorageClient):
+    """Attachments in one file system of a Data Lake, which may and should be private.
+
+    A file is written under a name of its own and then renamed, which Azure does in one step. Read URLs point to
+    the account's Blob endpoint, because that is where CORS rules hold. Without a key it enters as the identity of
+    the machine and signs URLs with a user delegation key.
+    """
+
+    def __init__(
+        self,
+        account_url: str,
+        container: str | None = None,
+        credential: Any = None,
+        sas_token: str | None = None,
+        *,
+        container_name: str | None = None,
+        account_name: str | None = None,
+        blob_url: str | None = None,
+        prefix: str = "",
+        url_lifetime_seconds: int | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Describe the file system and how to enter it. Nothing is opened before the first call.
+
+        Args:
+            account_url: As `https://account.dfs.core.windows.net`, in any cloud.
+            container: The container, which Data Lake calls a file system.
+            credential: What Azure's own clients take: an account key, a shared access signature, a mapping, an
+                object of azure-core or azure-identity, blocking or not, which stays yours to close. Else
+                `DefaultAzureCredential`: managed identity, workload identity, environment, `az login`.
+            sas_token: A shared access signature that may only read. It is put behind every read URL as it is,
+                and opens all other files too; without it each URL opens one file.
+            container_name: Another name of `container`.
+            account_name: The account, where `account_url` does not begin with it.
+            blob_url: The Blob endpoint, where it is not `account_url` with `.blob.` for `.dfs.`.
+            prefix: A folder inside the container; it is put before each name and never shows outside.
+            url_lifetime_seconds: How long read URLs live; else `STORAGE_EXPIRY_TIME`, else an hour.
+            options: More arguments for the SDK's `DataLakeServiceClient`: `connection_verify`, `proxies`,
+                `read_timeout`, `retry_policy`, ...
+
+        Raises:
+            MissingDependencyError: An SDK is not installed.
+            ConfigurationError: An argument is missing or wrong.
+        """
+        owner = type(self).__name__
+        require_sdk("azure.storage.filedatalake", "azure-storage-file-datalake", "azure")
+        if not isinstance(account_url, str):
+            raise ConfigurationError(f"{owner}: account_url must be a URL, not {account_url!r}")
+        self.container_name = one_name(owner, container=container, container_name=container_name)
+        access = access_with(credential, owner=owner)
+        if access.sas_token and not sas_token:
+            raise ConfigurationError(f"{owner}: credential cannot sign read URLs, so give a sas_token that may read")
+        self._sas_token = _checked_sas(sas_token, owner) if sas_token else None
+        account = account_at(account_url.replace(".blob.", ".dfs."), owner=owner, name=account_name)
+        self._session = AzureSession(
+            f"{owner}({self.container_name})",
+            access,
+            account,
+            url_lifetime(url_lifetime_seconds),
+            extra="azure",
+            blob_url=(blob_url or account.url.replace(".dfs.", ".blob.")).rstrip("/"),
+        )
+        self._prefix = prefix.strip("/")
+        self._options = options or {}
+
+    async def upload_file(
+        self,
+        object_key: str,
+        data: Data,
+        mime: str = DEFAULT_MIME,
+        overwrite: bool = True,
+        content_disposition: str | None = None,
+    ) -> UploadedFile:
+        """Store a file, in parts of 8 MB. See `StorageClient.upload_file`."""
+        from azure.storage.filedatalake import ContentSettings  # noqa: PLC0415 - an optional SDK
+
+        settings = ContentSettings(
+            content_type=checked_mime(mime), content_disposition=checked_disposition(content_disposition)
+        )
+        name = self._name(object_key)
+        try:
+            file = await open_data(data, self._session.threads)
+        except OSError as exc:
+            raise StorageError(f"{self._where('upload', object_key)}: {exc}") from exc
+        with file:
+            async with self._session.call(self._where("upload", object_key)):
+                await self._upload(name, file, settings, overwrite)
+                url = await self._signed(name)
+        return {"object_key": object_key, "url": url}
+
+    async def delete_file(self, object_key: str) -> bool:
+        """Delete a file. See `StorageClient.delete_file`."""
+        file = self._file(self._name(object_key))
+        async with self._session.call(self._where("delete", object_key)):
+            await _delete(file)
+        return True
+
+    async def get_read_url(self, object_key: str) -> str:
+        """Sign a URL; without an account key, a request a day at most. See `StorageClient.get_read_url`."""
+        name = self._name(object_key)
+        async with self._session.call(self._where("sign a URL", object_key)):
+            return await self._signed(name)
+
+    async def check_cors(self, origin: str) -> CorsCheck:
+        """Ask whether pages of an origin can read files. See `StorageClient.check_cors`."""
+        checked = checked_origin(origin)
+        return await check_cors(
+            await self.get_read_url(PROBE_KEY), checked, cors_rule(self._session.account, checked)
+        )
+
+    async def close(self) -> None:
+        """Close what was made here. See `StorageClient.close`."""
+        await self._session.close()
+
+    async def _upload(self, name: str, file: IO[bytes], settings: Any, overwrite: bool) -> None:
+        # Flushing straight to the name would show an empty file first, and would lose the old one when it fails.
+        # In the same folder, because Azure renames into folders that exist only.
+        unfinished = self._file(self._in_folder(f"~upload-{uuid.uuid4().hex}"))
+        try:
+            await self._write(unfinished, file, settings)
+            await self._rename(unfinished, name, overwrite)
+        except BaseException:
+            with suppress(StorageError), typed_errors("remove an unfinished upload"):
+                await _delete(unfinished)
+            raise
+
+    async def _write(self, target: Any, file: IO[bytes], settings: Any) -> None:
+        await target.create_file(content_settings=settings)
+        size = 0
+        while part := await self._session.threads.run(file.read, PART_BYTES):
+            await target.append_data(Body(part), offset=size, length=len(part))
+            size += len(part)
+        await target.flush_data(size, content_settings=settings, close=True)
+
+    async def _rename(self, source: Any, name: str, overwrite: bool) -> None:
+        from azure.core import MatchConditions  # noqa: PLC0415 - an optional SDK
+        from azure.core.exceptions import HttpResponseError  # noqa: PLC0415
+
+        condition = {} if overwrite else {"match_condition": MatchConditions.IfMissing}
+        try:
+            await source.rename_file(f"{self.container_name}/{name}", **condition)
+        except HttpResponseError as exc:
+            # Nobody else knows the source: it was renamed before, and the SDK tried again for want of an answer.
+            if error_code(exc) != _RENAMED_BEFORE:
+                raise
+
+    async def _signed(self, name: str) -> str:
+        if self._sas_token:
+            return f"{self._session.blob_url(self.container_name, name)}?{self._sas_token}"
+        return await self._session.read_url(self._service(), self.container_name, name)
+
+    def _service(self) -> Any:
+        from azure.storage.filedatalake.aio import (  # noqa: PLC0415 - an optional SDK
+            DataLakeServiceClient,
+            ExponentialRetry,
+        )
+
+        return self._session.service(DataLakeServiceClient, ExponentialRetry, self._options)
+
+    def _file(self, name: str) -> Any:
+        return self._service().get_file_client(self.container_name, name)
+
+    def _name(self, object_key: str) -> str:
+        """Make one file name of a key, so that no folder stays behind and no file is in the way of a folder."""
+        key = checked_key(object_key)
+        name = quote(object_key, safe="@").replace("~", "~7E").replace("%", "~")
+        if len(name) > MAX_FILE_NAME or name[0] == "." or name[-1] == ".":
+            name = f"~sha256-{hashlib.sha256(key).hexdigest()}"
+        return self._in_folder(name)
+
+    def _in_folder(self, name: str) -> str:
+        return f"{self._prefix}/{name}" if self._prefix else name
+
+    def _where(self, action: str, object_key: str) -> str:
+        return f"{self._session.account.url}/{self.container_name}, key {object_key!r}: could not {action}"
+
+
+AzureDataLakeStorageClient = AzureStorageClient
+
+
+async def _delete(file: Any) -> None:
+    from azure.core.exceptions import ResourceNotFoundError  # noqa: PLC0415 - an optional SDK
+
+    try:
+        await file.delete_file()
+    except ResourceNotFoundError as exc:
+        if error_code(exc) not in _GONE:
+            raise
+
+
+def _checked_sas(token: str, owner: str) -> str:
+    token = token.lstrip("?")
+    allowed = parse_qs(token).get("sp", [""])[0]
+    if "sig=" not in token or allowed != "r":
+        raise ConfigurationError(f"{owner}: sas_token must allow reading and nothing else (sp=r), not {allowed!r}")
+    logger.warning("%s: read URLs carry the given sas_token, so each of them opens every file it covers", owner)
+    return token

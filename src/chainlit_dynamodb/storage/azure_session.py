@@ -1,0 +1,220 @@
+"""One Azure SDK client: made at the first call, signing URLs, closed once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import quote
+
+from chainlit_dynamodb.errors import ConfigurationError
+from chainlit_dynamodb.storage.azure_account import Access, Account, require_sdk, typed_errors
+from chainlit_dynamodb.storage.base import BoundedThreads
+from chainlit_dynamodb.storage.running import RunningCalls
+
+logger = logging.getLogger(__name__)
+
+CALLS = 8
+SLICE_BYTES = 64 * 1024
+CONNECT_TIMEOUT_SECONDS = 5
+READ_TIMEOUT_SECONDS = 60
+RETRIES = 4
+# Azure refuses a URL whose start lies in its future, and clocks differ.
+CLOCK_SKEW = timedelta(minutes=15)
+# Azure gives out user delegation keys for 7 days at most; a key must outlive every URL that it signs.
+MAX_KEY_LIFETIME = timedelta(days=7)
+KEY_SPARE = timedelta(days=1)
+
+_AUTHORITIES = {
+    "core.chinacloudapi.cn": "login.chinacloudapi.cn",
+    "core.usgovcloudapi.net": "login.microsoftonline.us",
+}
+
+
+class AzureSession:
+    """What a storage client holds of Azure: credentials, the SDK's client, the key that signs URLs."""
+
+    def __init__(
+        self, owner: str, access: Access, account: Account, lifetime_seconds: int, *, extra: str, blob_url: str
+    ) -> None:
+        """Take the credentials. Nothing is opened before the first call.
+
+        Args:
+            owner: The class and its container, for messages.
+            access: How requests are signed.
+            account: The account; its URL is where requests go.
+            lifetime_seconds: How long read URLs live.
+            extra: The extra of this package that brings the SDKs.
+            blob_url: The endpoint that read URLs point to.
+
+        Raises:
+            MissingDependencyError: azure-identity is wanted and not installed.
+            ConfigurationError: URLs cannot live that long.
+        """
+        if access == Access():
+            require_sdk("azure.identity", "azure-identity", extra)
+        self.account = account
+        self.threads = BoundedThreads(owner, CALLS)
+        self.calls = RunningCalls(owner, CALLS)
+        self._access = access
+        self._lifetime = lifetime_seconds
+        self._blob_url = blob_url
+        self._keys = None if access.account_key or access.sas_token else _DelegationKeys(lifetime_seconds, owner)
+        self._own_identity: Any = None
+        self._service: Any = None
+
+    def service(self, make: Callable[..., Any], retry: type, options: Mapping[str, Any]) -> Any:
+        """Give the SDK's service client; the first call makes it.
+
+        Args:
+            make: The SDK's class.
+            retry: The SDK's class of exponential retries.
+            options: What the developer set; it wins over our timeouts and retries.
+        """
+        if self._service is None:
+            ours = {
+                "connection_timeout": CONNECT_TIMEOUT_SECONDS,
+                "read_timeout": READ_TIMEOUT_SECONDS,
+                "retry_policy": retry(
+                    initial_backoff=1, increment_base=2, retry_total=RETRIES, random_jitter_range=1
+                ),
+            }
+            self._service = make(self.account.url, credential=self._sdk_credential(), **{**ours, **options})
+        return self._service
+
+    @asynccontextmanager
+    async def call(self, where: str) -> AsyncIterator[None]:
+        """Count a call that goes over the network, and type its errors.
+
+        Args:
+            where: The container, the key, and what is tried.
+        """
+        async with self.calls.slot():
+            with typed_errors(where):
+                yield
+
+    async def read_url(self, service: Any, container: str, name: str) -> str:
+        """Sign a URL for one blob. Without an account key, the first one asks Azure for a key to sign with.
+
+        Args:
+            service: The SDK's client, which asks.
+            container: The container of the blob.
+            name: The name of the blob.
+        """
+        from azure.storage.blob import BlobSasPermissions, generate_blob_sas  # noqa: PLC0415 - an optional SDK
+
+        key = await self._keys.key(service.get_user_delegation_key) if self._keys else None
+        signature = generate_blob_sas(
+            self.account.name,
+            container,
+            name,
+            account_key=self._access.account_key,
+            user_delegation_key=key,
+            permission=BlobSasPermissions(read=True),
+            protocol="https" if self._blob_url.startswith("https:") else "https,http",
+            **_interval(self._lifetime),
+        )
+        return f"{self.blob_url(container, name)}?{signature}"
+
+    def blob_url(self, container: str, name: str) -> str:
+        """Give the plain URL of a blob."""
+        return f"{self._blob_url}/{container}/{quote(name, safe='/~')}"
+
+    async def close(self) -> None:
+        """Wait for running calls, close what was made here. Never raises."""
+        if self.calls.closed:
+            return
+        await self.calls.close()
+        await self.threads.close()
+        for made in (self._service, self._own_identity):
+            try:
+                if made is not None:
+                    await made.close()
+            except Exception as exc:  # noqa: BLE001 - closing never raises
+                logger.warning("%s could not be closed: %s", type(made).__name__, exc)
+
+    def _sdk_credential(self) -> Any:
+        access = self._access
+        if access.account_key:
+            return {"account_name": self.account.name, "account_key": access.account_key}
+        if access.sas_token:
+            from azure.core.credentials import AzureSasCredential  # noqa: PLC0415 - an optional SDK
+
+            return AzureSasCredential(access.sas_token)
+        if access.token is None:
+            self._own_identity = _machine_identity(self.account.url)
+            return self._own_identity
+        is_async = asyncio.iscoroutinefunction(access.token.get_token)
+        return access.token if is_async else _BlockingToken(access.token, self.threads)
+
+
+class Body:
+    """The body of a request, sent in slices so that the event loop goes on, and again as often as it takes."""
+
+    def __init__(self, content: bytes) -> None:
+        """Take the content."""
+        self._content = memoryview(content)
+
+    async def __aiter__(self) -> AsyncIterator[memoryview]:
+        """Give the slices."""
+        for start in range(0, len(self._content), SLICE_BYTES):
+            yield self._content[start : start + SLICE_BYTES]
+
+
+def _machine_identity(url: str) -> Any:
+    from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - an optional SDK
+
+    cloud = next((host for suffix, host in _AUTHORITIES.items() if url.endswith(suffix)), None)
+    if cloud and "AZURE_AUTHORITY_HOST" not in os.environ:
+        return DefaultAzureCredential(authority=cloud)
+    return DefaultAzureCredential()
+
+
+class _BlockingToken:
+    """A credential of `azure.identity`, for SDKs that want one of `azure.identity.aio`; its owner closes it."""
+
+    def __init__(self, token: Any, threads: BoundedThreads) -> None:
+        self._token = token
+        self._threads = threads
+
+    async def get_token(self, *scopes: str, **options: Any) -> Any:
+        return await self._threads.run(self._token.get_token, *scopes, **options)
+
+    async def close(self) -> None:
+        pass
+
+
+class _DelegationKeys:
+    """The key that signs URLs where there is no account key. It is asked for once and renewed in time."""
+
+    def __init__(self, lifetime_seconds: int, owner: str) -> None:
+        self._lifetime = timedelta(seconds=lifetime_seconds)
+        if self._lifetime + KEY_SPARE > MAX_KEY_LIFETIME:
+            limit = (MAX_KEY_LIFETIME - KEY_SPARE).days
+            raise ConfigurationError(f"{owner}: without an account key, URLs live for {limit} days at most")
+        self._lock = asyncio.Lock()
+        self._key: Any = None
+        self._ends = datetime.min.replace(tzinfo=timezone.utc)
+
+    async def key(self, fetch: Callable[[datetime, datetime], Awaitable[Any]]) -> Any:
+        """Give a key that outlives a URL signed now; `fetch` asks Azure for one between two moments."""
+        async with self._lock:
+            now = _now()
+            if now + self._lifetime > self._ends:
+                ends = now + self._lifetime + KEY_SPARE
+                self._key = await fetch(now - CLOCK_SKEW, ends)
+                self._ends = ends
+            return self._key
+
+
+def _interval(lifetime_seconds: int) -> dict[str, datetime]:
+    now = _now()
+    return {"start": now - CLOCK_SKEW, "expiry": now + timedelta(seconds=lifetime_seconds)}
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc).replace(microsecond=0)

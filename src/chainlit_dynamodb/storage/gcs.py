@@ -1,0 +1,311 @@
+"""Attachments in Google Cloud Storage, with a service account's key or without."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+from chainlit_dynamodb.errors import ConfigurationError, MissingDependencyError, ObjectExistsError, StorageError
+from chainlit_dynamodb.storage.base import (
+    DEFAULT_MIME,
+    BoundedThreads,
+    Data,
+    StorageClient,
+    UploadedFile,
+    bucket_name_of,
+    checked_disposition,
+    checked_mime,
+    hashed_if,
+    open_data,
+    url_lifetime,
+)
+from chainlit_dynamodb.storage.cors import EXPOSED_HEADERS, MAX_AGE_SECONDS, PROBE_KEY, CorsCheck, checked_origin
+from chainlit_dynamodb.storage.cors import check_cors as ask_about_cors
+
+THREADS = 8
+PART_BYTES = 8 * 1024 * 1024
+MAX_URL_LIFETIME_SECONDS = 7 * 24 * 3600
+CONNECT_TIMEOUT_SECONDS = 5
+READ_TIMEOUT_SECONDS = 60
+RETRY_SECONDS = 60
+TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
+# Google refuses line breaks, and keeps one folder for itself.
+_UNFIT = re.compile(r"[\r\n]|^\.well-known/acme-challenge/|^~sha256/")
+
+
+class GCSStorageClient(StorageClient):
+    """Attachments in one bucket, which may and should be private.
+
+    google-cloud-storage blocks, so it runs in a few threads of its own. Credentials are looked for at the first
+    call, not in the constructor.
+    """
+
+    def __init__(
+        self,
+        bucket_name: str,
+        project_id: str | None = None,
+        client_email: str | None = None,
+        private_key: str | None = None,
+        *,
+        credentials: Any = None,
+        endpoint: str | None = None,
+        prefix: str = "",
+        url_lifetime_seconds: int | None = None,
+    ) -> None:
+        """Describe the bucket and how to reach it.
+
+        Args:
+            bucket_name: The name of the bucket.
+            project_id: The project that requests are counted for.
+            client_email: The service account that signs URLs. With `private_key`, also the one that enters; without,
+                the one that credentials without a key ask IAM to sign as.
+            private_key: The service account's private key as PEM, with line breaks or with `\\n`, or in base64.
+                Better give none: else the default credentials are used.
+            credentials: Credentials of google-auth, instead of the default ones.
+            endpoint: Another API endpoint; else `STORAGE_EMULATOR_HOST`, else Google's. Over plain HTTP, which
+                only emulators speak, requests carry no credentials.
+            prefix: A folder inside the bucket; it is put before each key and never shows outside.
+            url_lifetime_seconds: How long read URLs live, 7 days at most; else `STORAGE_EXPIRY_TIME`, else an hour.
+
+        Raises:
+            MissingDependencyError: google-cloud-storage is not installed.
+            ConfigurationError: An argument is missing or wrong.
+        """
+        _require_sdk()
+        if not bucket_name or not isinstance(bucket_name, str):
+            raise ConfigurationError(
+                f"GCSStorageClient: bucket_name must be the name of a bucket, not {bucket_name!r}"
+            )
+        if private_key is not None and credentials is not None:
+            raise ConfigurationError("GCSStorageClient: private_key and credentials exclude each other")
+        self.bucket_name = bucket_name
+        self._project_id = project_id
+        self._client_email = client_email
+        self._credentials = credentials
+        if private_key is not None:
+            self._credentials = _credentials_with_key(project_id, client_email, private_key)
+        self._endpoint = endpoint
+        self._prefix = prefix.strip("/")
+        self._lifetime = url_lifetime(url_lifetime_seconds)
+        if self._lifetime > MAX_URL_LIFETIME_SECONDS:
+            raise ConfigurationError(f"Google signs URLs for 7 days at most, not for {self._lifetime} seconds")
+        self._client: Any = None
+        self._signing: Any = None
+        self._lock = threading.Lock()
+        self._threads = BoundedThreads(f"GCSStorageClient({bucket_name})", THREADS)
+
+    async def upload_file(
+        self,
+        object_key: str,
+        data: Data,
+        mime: str = DEFAULT_MIME,
+        overwrite: bool = True,
+        content_disposition: str | None = None,
+    ) -> UploadedFile:
+        """Store a file; above 8 MB it goes in parts. See `StorageClient.upload_file`."""
+        headers = {
+            "content_type": checked_mime(mime),
+            "content_disposition": checked_disposition(content_disposition),
+        }
+        with self._typed_errors("upload", object_key):
+            file = await open_data(data, self._threads)
+        try:
+            await self._threads.run(self._upload, object_key, file, headers, overwrite)
+        finally:
+            # When the task was cancelled, this also stops the thread that still reads.
+            file.close()
+        return {"object_key": object_key, "url": await self.get_read_url(object_key)}
+
+    async def delete_file(self, object_key: str) -> bool:
+        """Delete a file; soft delete keeps it for a week, unseen. See `StorageClient.delete_file`."""
+        await self._threads.run(self._delete, object_key)
+        return True
+
+    async def get_read_url(self, object_key: str) -> str:
+        """Sign a URL; without a private key, by a request to IAM. See `StorageClient.get_read_url`."""
+        return await self._threads.run(self._sign, object_key)
+
+    async def check_cors(self, origin: str) -> CorsCheck:
+        """Ask whether pages of an origin can read files. See `StorageClient.check_cors`."""
+        checked = checked_origin(origin)
+        rule = {
+            "origin": [checked],
+            "method": ["GET", "HEAD"],
+            "responseHeader": ["Range", *EXPOSED_HEADERS],
+            "maxAgeSeconds": MAX_AGE_SECONDS,
+        }
+        return await ask_about_cors(await self.get_read_url(PROBE_KEY), checked, json.dumps([rule], indent=2))
+
+    async def close(self) -> None:
+        """Close the client that was made here. See `StorageClient.close`."""
+        if self._threads.closed:
+            return
+        await self._threads.close()
+        if self._client is not None:
+            self._client.close()
+
+    def _upload(self, object_key: str, file: IO[bytes], headers: dict[str, str | None], overwrite: bool) -> None:
+        with self._typed_errors("upload", object_key):
+            blob = self._blob(object_key)
+            blob.content_disposition = headers["content_disposition"]
+            size = file.seek(0, 2)
+            blob.upload_from_file(
+                file,
+                rewind=True,
+                size=size,
+                content_type=headers["content_type"],
+                if_generation_match=None if overwrite else 0,
+                **_patience(),
+            )
+
+    def _delete(self, object_key: str) -> None:
+        from google.cloud.exceptions import NotFound  # noqa: PLC0415 - an optional SDK
+
+        with self._typed_errors("delete", object_key):
+            try:
+                self._blob(object_key).delete(**_patience())
+            except NotFound as exc:
+                if "bucket does not exist" in str(exc):
+                    raise
+
+    def _sign(self, object_key: str) -> str:
+        with self._typed_errors("sign a URL", object_key):
+            blob = self._blob(object_key)
+            url: str = blob.generate_signed_url(
+                version="v4", expiration=self._lifetime, method="GET", credentials=self._signing_credentials()
+            )
+            return url
+
+    def _blob(self, object_key: str) -> Any:
+        name = bucket_name_of(hashed_if(_UNFIT, object_key), self._prefix)
+        return self._gcs().bucket(self.bucket_name).blob(name, chunk_size=PART_BYTES)
+
+    def _gcs(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._client = self._new_client()
+            return self._client
+
+    def _new_client(self) -> Any:
+        from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415 - an optional SDK
+        from google.cloud import storage  # noqa: PLC0415
+
+        options = {"api_endpoint": self._endpoint} if self._endpoint else None
+        anonymous = storage.Client(project="none", credentials=AnonymousCredentials(), client_options=options)
+        if anonymous.api_endpoint.startswith("http:"):
+            return anonymous
+        anonymous.close()
+        credentials = self._known_credentials()
+        return storage.Client(project=self._project_id or "none", credentials=credentials, client_options=options)
+
+    def _known_credentials(self) -> Any:
+        from google import auth  # noqa: PLC0415 - an optional SDK
+
+        if self._credentials is None:
+            self._credentials, project = auth.default(scopes=[SCOPE])
+            self._project_id = self._project_id or project
+        return self._credentials
+
+    def _signing_credentials(self) -> Any:
+        with self._lock:
+            if self._signing is None:
+                self._signing = self._new_signing_credentials()
+            return self._signing
+
+    def _new_signing_credentials(self) -> Any:
+        from google.auth import credentials, iam  # noqa: PLC0415 - an optional SDK
+        from google.oauth2 import service_account  # noqa: PLC0415
+
+        own = self._known_credentials()
+        if isinstance(own, credentials.Signing) and self._client_email in (None, own.signer_email):
+            return own
+        request = _request()
+        if not own.valid:
+            own.refresh(request)  # those of a virtual machine learn only now whose they are
+        email = self._client_email or getattr(own, "service_account_email", None)
+        if not email:
+            raise StorageError(
+                f"gs://{self.bucket_name}: {type(own).__name__} cannot sign URLs. Give client_email=, a service "
+                "account that they may sign as (roles/iam.serviceAccountTokenCreator)"
+            )
+        signer = iam.Signer(request, own, email)
+        return service_account.Credentials(signer, email, TOKEN_URI)
+
+    @contextmanager
+    def _typed_errors(self, action: str, object_key: str) -> Iterator[None]:
+        from google.api_core.exceptions import PreconditionFailed  # noqa: PLC0415 - an optional SDK
+
+        where = f"gs://{self.bucket_name}, key {object_key!r}: could not {action}"
+        try:
+            yield
+        except PreconditionFailed as exc:
+            raise ObjectExistsError(f"{where}: the key is taken") from exc
+        except StorageError:
+            raise
+        except Exception as exc:  # those of uploads, requests and google-auth have no common root
+            reason = getattr(exc, "message", None) or str(exc)
+            raise StorageError(f"{where}: {type(exc).__name__}: {reason}") from exc
+
+
+def _require_sdk() -> None:
+    try:
+        from google.cloud import storage  # noqa: F401, PLC0415 - an optional SDK
+    except ImportError as exc:
+        raise MissingDependencyError("google-cloud-storage", "gcs") from exc
+
+
+def _patience() -> dict[str, Any]:
+    from google.cloud.storage.retry import DEFAULT_RETRY  # noqa: PLC0415 - an optional SDK
+
+    # A put that is repeated puts the same. 408, 429, 5xx and lost connections are tried again.
+    retry = DEFAULT_RETRY.with_delay(initial=0.5, maximum=10, multiplier=2).with_deadline(RETRY_SECONDS)
+    return {"timeout": (CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS), "retry": retry}
+
+
+def _request() -> Any:
+    from google.auth.transport.requests import Request  # noqa: PLC0415 - an optional SDK
+
+    plain = Request()
+
+    def request(*args: Any, **kwargs: Any) -> Any:
+        return plain(*args, **{"timeout": READ_TIMEOUT_SECONDS, **kwargs})
+
+    return request
+
+
+def _credentials_with_key(project_id: str | None, client_email: str | None, private_key: str) -> Any:
+    from google.oauth2 import service_account  # noqa: PLC0415 - an optional SDK
+
+    if not client_email:
+        raise ConfigurationError("GCSStorageClient: private_key needs client_email, the account it belongs to")
+    try:
+        return service_account.Credentials.from_service_account_info(
+            {
+                "client_email": client_email,
+                "private_key": _pem(private_key),
+                "token_uri": TOKEN_URI,
+                "project_id": project_id,
+            },
+            scopes=[SCOPE],
+        )
+    except ValueError:
+        # Without the cause: it may quote the key.
+        raise ConfigurationError("GCSStorageClient: private_key is no private key in PEM or base64") from None
+
+
+def _pem(private_key: str) -> str:
+    text = private_key.strip().strip("\"'").replace("\\n", "\n").replace("\\r", "")
+    if "-----BEGIN" in text:
+        return text
+    try:
+        return base64.b64decode("".join(text.split()), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError) as exc:
+        raise ValueError from exc
