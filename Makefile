@@ -38,6 +38,7 @@ soak: $(VENV)/.test engines ## Two hundred sessions through two minutes of fault
 engines: $(VENV)/.test ## Fetch what the tests run on
 	@bash scripts/install-system-packages.sh
 	@$(BIN)/python -m chainlit_dynamodb.testing.dynamodb_local
+	@$(BIN)/python -m chainlit_dynamodb.testing.azurite
 
 clean: ## Remove all that was made, the demo's chats excepted
 	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

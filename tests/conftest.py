@@ -15,8 +15,11 @@ import pytest
 from chainlit_dynamodb.ops.create_table import create_table
 from chainlit_dynamodb.testing import engines
 from chainlit_dynamodb.testing.engines import (
+    AZURITE,
     CHROMIUM,
     DYNAMODB_LOCAL,
+    FAKE_GCS_SERVER,
+    GCP_STORAGE_EMULATOR,
     MINISTACK,
     Engine,
     required_engines,
@@ -88,6 +91,24 @@ def dynamodb_local_url() -> Iterator[str]:
 def ministack_url() -> Iterator[str]:
     """The endpoint of ministack, DynamoDB and S3."""
     yield from _engine_url(MINISTACK)
+
+
+@pytest.fixture(scope="session")
+def azurite_url() -> Iterator[str]:
+    """The endpoint of Azurite's account."""
+    yield from _engine_url(AZURITE)
+
+
+@pytest.fixture(scope="session")
+def fake_gcs_server_url() -> Iterator[str]:
+    """The endpoint of fake-gcs-server."""
+    yield from _engine_url(FAKE_GCS_SERVER)
+
+
+@pytest.fixture(scope="session")
+def gcp_storage_emulator_url() -> Iterator[str]:
+    """The endpoint of gcp-storage-emulator."""
+    yield from _engine_url(GCP_STORAGE_EMULATOR)
 
 
 @pytest.fixture(scope="session")

@@ -19,11 +19,14 @@ from typing import Final
 from chainlit_dynamodb.errors import MissingDependencyError
 from chainlit_dynamodb.ops.child import stop_child
 from chainlit_dynamodb.ops.embedded import HOST, embedded_engine, free_port
-from chainlit_dynamodb.testing.dynamodb_local import command_line
+from chainlit_dynamodb.testing import azurite, dynamodb_local, gcs_servers
 from chainlit_dynamodb.testing.missing import EngineMissingError
 
 DYNAMODB_LOCAL: Final = "dynamodb-local"
 MINISTACK: Final = "ministack"
+AZURITE: Final = "azurite"
+FAKE_GCS_SERVER: Final = "fake-gcs-server"
+GCP_STORAGE_EMULATOR: Final = "gcp-storage-emulator"
 CHROMIUM: Final = "chromium"
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 10.0
@@ -34,8 +37,8 @@ class Engine:
     """An engine that answers.
 
     Attributes:
-        name: `dynamodb-local` or `ministack`.
-        url: Its endpoint.
+        name: One of the names above.
+        url: Its endpoint; that of Azurite ends with its account.
     """
 
     name: str
@@ -45,10 +48,11 @@ class Engine:
 def running_engine(name: str) -> AbstractContextManager[Engine]:
     """Run an engine for the length of a `with` block.
 
-    `DYNAMODB_LOCAL_URL` and `MINISTACK_URL` name one that runs already; it is left running.
+    `DYNAMODB_LOCAL_URL`, `MINISTACK_URL`, `AZURITE_URL`, `FAKE_GCS_SERVER_URL` and `GCP_STORAGE_EMULATOR_URL` name
+    one that runs already; it is left running.
 
     Args:
-        name: `dynamodb-local` or `ministack`.
+        name: One of the names above.
 
     Raises:
         EngineMissingError: When the block is entered: the engine cannot be had.
@@ -92,38 +96,41 @@ def _ministack() -> Iterator[Engine]:
 
 
 @contextmanager
-def _dynamodb_local() -> Iterator[Engine]:
+def _started(name: str, command_line: Callable[[int], list[str]], path: str = "") -> Iterator[Engine]:
     port = free_port()
-    process = subprocess.Popen(  # noqa: S603 - Java, with a known archive
+    process = subprocess.Popen(  # noqa: S603 - a known program
         command_line(port), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        _wait_until_ready(process, port)
-        yield Engine(DYNAMODB_LOCAL, f"http://{HOST}:{port}")
+        _wait_until_ready(name, process, port)
+        yield Engine(name, f"http://{HOST}:{port}{path}")
     finally:
         stop_child(process, _STOP_SECONDS)
 
 
 _STARTERS: Final[dict[str, Callable[[], AbstractContextManager[Engine]]]] = {
-    DYNAMODB_LOCAL: _dynamodb_local,
+    DYNAMODB_LOCAL: lambda: _started(DYNAMODB_LOCAL, dynamodb_local.command_line),
     MINISTACK: _ministack,
+    AZURITE: lambda: _started(AZURITE, azurite.command_line, f"/{azurite.ACCOUNT}"),
+    FAKE_GCS_SERVER: lambda: _started(FAKE_GCS_SERVER, gcs_servers.fake_gcs_server_command),
+    GCP_STORAGE_EMULATOR: lambda: _started(GCP_STORAGE_EMULATOR, gcs_servers.gcp_storage_emulator_command),
 }
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait_until_ready(name: str, process: subprocess.Popen[bytes], port: int) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         if _answers(port):
             return
         time.sleep(0.1)
-    raise EngineMissingError("DynamoDB Local did not start (it needs Java 17 or newer)")
+    raise EngineMissingError(f"{name} did not start (DynamoDB Local needs Java 17, Azurite needs Node.js 18)")
 
 
 def _answers(port: int) -> bool:
     connection = http.client.HTTPConnection(HOST, port, timeout=2)
     try:
         connection.request("GET", "/")
-        return connection.getresponse().status == http.client.BAD_REQUEST  # unsigned, but somebody is there
+        return connection.getresponse().status < http.client.INTERNAL_SERVER_ERROR  # refused, but somebody is there
     except (OSError, http.client.HTTPException):
         return False
     finally:
