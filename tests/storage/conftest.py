@@ -8,21 +8,30 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import boto3
 import httpx
 import pytest
+from azure.storage.blob import BlobServiceClient
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import chainlit_dynamodb
 from chainlit_dynamodb.ops.embedded import free_port
+from chainlit_dynamodb.storage.azure import AzureStorageClient
+from chainlit_dynamodb.storage.azure_blob import AzureBlobStorageClient
 from chainlit_dynamodb.storage.base import StorageClient
+from chainlit_dynamodb.storage.gcs import GCSStorageClient
 from chainlit_dynamodb.storage.local import LocalStorageClient
 from chainlit_dynamodb.storage.s3 import S3StorageClient
+from chainlit_dynamodb.testing.azurite import ACCOUNT_KEY
+
+from .data_lake_shim import data_lake
 
 # The usual app: names are imported at the top, the factory is called by the first request that needs it.
 APP = """
@@ -46,6 +55,34 @@ async def answer(message):
     pass
 """
 
+# What a contract test may need of an engine.
+SIGNATURES = "it checks signatures and ends of URLs"
+CONDITIONS = "it honours conditions of uploads"
+CONDITIONS_OF_PARTS = "it honours conditions of uploads in parts"
+DISPOSITIONS = "it sends Content-Disposition when a URL is read"
+PARAMETERS = "it keeps the parameters of media types"
+SLASHES = "names may end with slashes"
+
+_OTHER = (
+    "gcp-storage-emulator, see gcp_storage_emulator/handlers/objects.py in github.com/oittaa/gcp-storage-emulator:"
+)
+FAKE_GCS_SERVER_GAPS = {
+    SIGNATURES: "fake-gcs-server checks no signatures: https://github.com/fsouza/fake-gcs-server/issues/381",
+    CONDITIONS_OF_PARTS: (
+        "fake-gcs-server drops ifGenerationMatch of resumable uploads: "
+        "https://github.com/fsouza/fake-gcs-server/issues/1967"
+    ),
+}
+GCP_STORAGE_EMULATOR_GAPS = {
+    SIGNATURES: f"{_OTHER} checks no signatures, https://github.com/oittaa/gcp-storage-emulator/pull/129",
+    CONDITIONS: f"{_OTHER} insert() does not read ifGenerationMatch",
+    CONDITIONS_OF_PARTS: f"{_OTHER} insert() does not read ifGenerationMatch",
+    DISPOSITIONS: f"{_OTHER} download() sends response-content-disposition only",
+    PARAMETERS: f"{_OTHER} _multipart_upload() takes get_content_type(), which drops them",
+    SLASHES: f"{_OTHER} the route of downloads ends with [^/]+",
+}
+
+SIGNER = "signer@project.iam.gserviceaccount.com"
 SOURCE = Path(chainlit_dynamodb.__file__).parents[1]
 
 
@@ -56,10 +93,17 @@ class Storage:
     Attributes:
         make: Makes a client; takes the lifetime of its URLs.
         origin: What stands before a root-relative URL.
+        gaps: What the engine under it does not do, with the reason.
     """
 
     make: Callable[[int | None], StorageClient]
     origin: str
+    gaps: Mapping[str, str] = field(default_factory=dict)
+
+    def needs(self, fact: str) -> None:
+        """Skip a test of something that the engine does not do."""
+        if fact in self.gaps:
+            pytest.skip(self.gaps[fact])
 
     async def read(self, url: str, **headers: str) -> httpx.Response:
         """Read a URL as a browser would that has no credentials."""
@@ -152,6 +196,76 @@ def s3_storage(bucket: str, s3_arguments: dict[str, Any]) -> Storage:
 
 
 @pytest.fixture(scope="session")
+def azurite(azurite_url: str) -> Iterator[BlobServiceClient]:
+    with BlobServiceClient(azurite_url, credential=ACCOUNT_KEY) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def container(azurite: BlobServiceClient) -> str:
+    name = f"attachments-{uuid.uuid4()}"
+    azurite.create_container(name)
+    return name
+
+
+@pytest.fixture
+def azure_blob_storage(azurite_url: str, container: str) -> Storage:
+    def make(lifetime: int | None = None) -> StorageClient:
+        return AzureBlobStorageClient(
+            container, storage_key=ACCOUNT_KEY, account_url=azurite_url, url_lifetime_seconds=lifetime
+        )
+
+    return Storage(make, origin="")
+
+
+@pytest.fixture(scope="session")
+def data_lake_url(azurite_url: str) -> Iterator[str]:
+    with data_lake(azurite_url, ACCOUNT_KEY) as url:
+        yield url
+
+
+@pytest.fixture
+def data_lake_storage(data_lake_url: str, azurite_url: str, container: str) -> Storage:
+    def make(lifetime: int | None = None) -> StorageClient:
+        return AzureStorageClient(
+            data_lake_url, container, ACCOUNT_KEY, blob_url=azurite_url, url_lifetime_seconds=lifetime
+        )
+
+    return Storage(make, origin="")
+
+
+@pytest.fixture(scope="session")
+def private_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.fixture(scope="session")
+def private_pem(private_key: rsa.RSAPrivateKey) -> str:
+    form = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return private_key.private_bytes(*form).decode()
+
+
+def gcs_storage(url: str, private_pem: str, gaps: Mapping[str, str]) -> Storage:
+    bucket = f"attachments-{uuid.uuid4()}"
+    httpx.post(f"{url}/storage/v1/b?project=test", json={"name": bucket}, trust_env=False).raise_for_status()
+
+    def make(lifetime: int | None = None) -> StorageClient:
+        return GCSStorageClient(bucket, "test", SIGNER, private_pem, endpoint=url, url_lifetime_seconds=lifetime)
+
+    return Storage(make, origin="", gaps=gaps)
+
+
+@pytest.fixture(scope="session")
+def fake_gcs_server_storage(fake_gcs_server_url: str, private_pem: str) -> Storage:
+    return gcs_storage(fake_gcs_server_url, private_pem, FAKE_GCS_SERVER_GAPS)
+
+
+@pytest.fixture(scope="session")
+def gcp_storage_emulator_storage(gcp_storage_emulator_url: str, private_pem: str) -> Storage:
+    return gcs_storage(gcp_storage_emulator_url, private_pem, GCP_STORAGE_EMULATOR_GAPS)
+
+
+@pytest.fixture(scope="session")
 def local_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     home = tmp_path_factory.mktemp("chainlit")
     with chainlit_server(home, home / "files") as origin:
@@ -168,7 +282,16 @@ def local_storage(local_server: tuple[str, Path]) -> Storage:
     return Storage(make, origin)
 
 
-@pytest.fixture(params=["s3_storage", "local_storage"])
+@pytest.fixture(
+    params=[
+        "s3_storage",
+        "azure_blob_storage",
+        "data_lake_storage",
+        "fake_gcs_server_storage",
+        "gcp_storage_emulator_storage",
+        "local_storage",
+    ]
+)
 def storage(request: pytest.FixtureRequest) -> Storage:
     value: Storage = request.getfixturevalue(request.param)
     return value

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import uuid
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,11 +15,11 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
-from chainlit_dynamodb.errors import ConfigurationError, MissingDependencyError, StorageError
-from chainlit_dynamodb.storage.base import ObjectExistsError
+from chainlit_dynamodb.errors import ConfigurationError, MissingDependencyError, ObjectExistsError, StorageError
 from chainlit_dynamodb.storage.s3 import S3StorageClient
 
 from .conftest import Storage
@@ -327,3 +328,59 @@ async def test_loop_runs_on_while_the_sdk_blocks(tmp_path: Path) -> None:
     released.set()
     assert (await upload)["url"] == "https://signed"
     await client.close()
+
+
+def renewable(seconds: int) -> RefreshableCredentials:
+    """Credentials of a role that end so many seconds from now."""
+    ends = datetime.now(timezone.utc) + timedelta(seconds=seconds)
+    return RefreshableCredentials(
+        "AKIA", "secret", "token", ends, dict, "test", advisory_timeout=0, mandatory_timeout=0
+    )
+
+
+def client_of_a_role(monkeypatch: pytest.MonkeyPatch, seconds: int, lifetime: int) -> S3StorageClient:
+    session = boto3.session.Session()
+    session._session._credentials = renewable(seconds)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
+    return S3StorageClient("chats", region_name="eu-west-1", url_lifetime_seconds=lifetime)
+
+
+async def test_url_of_a_role_ends_with_its_credentials_and_that_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = client_of_a_role(monkeypatch, 1000, 86_400)
+
+    urls = [await client.get_read_url(key) for key in ("a", "b")]
+    await client.close()
+
+    for url in urls:
+        assert 990 <= int(parse_qs(urlsplit(url).query)["X-Amz-Expires"][0]) <= 1000
+    (said,) = [record.getMessage() for record in caplog.records if record.name.endswith("storage.s3")]
+    assert "s3://chats: read URLs were to live 86400 seconds" in said
+    assert "STORAGE_EXPIRY_TIME" in said
+
+
+async def test_url_of_a_role_with_time_left_lives_as_asked(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = client_of_a_role(monkeypatch, 10_000, 3600)
+
+    url = await client.get_read_url("a")
+    await client.close()
+
+    assert parse_qs(urlsplit(url).query)["X-Amz-Expires"] == ["3600"]
+    assert not caplog.records
+
+
+async def test_conflict_with_an_upload_at_the_same_time_is_tried_again() -> None:
+    own = boto3.client("s3", region_name="eu-west-1", **KEYS)
+    client = S3StorageClient("chats", client=own)
+    with Stubber(own) as stub:
+        for _ in range(2):
+            stub.add_client_error("put_object", "ConditionalRequestConflict", "try again", 409)
+        stub.add_client_error("put_object", "PreconditionFailed", "taken", 412)
+        with pytest.raises(ObjectExistsError, match="taken"):
+            await client.upload_file("key", b"data", overwrite=False)
+        stub.assert_no_pending_responses()
+    await client.close()
+    own.close()
