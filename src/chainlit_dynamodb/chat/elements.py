@@ -158,8 +158,9 @@ class Elements:
         row = await self._table.get(key.attributes())
         if row is None:
             return None
-        (complete,) = await self._values.complete([row])
-        return await self._with_url(public_element(complete))
+        for complete in await self._values.complete([row]):
+            return await self._with_url(public_element(complete))
+        return None
 
     async def delete(self, thread_id: str, element_id: str) -> None:
         """Delete an element and its file. Later writes to it do nothing.
@@ -177,7 +178,7 @@ class Elements:
         """Delete the elements of a step with their files. Cost: a read of the thread's elements, and `delete`."""
         await self._writer.flush(thread_pk(thread_id))
         in_thread = all_of(equals(PK, thread_pk(thread_id)), begins_with(SK, ELEMENT_SK_PREFIX))
-        query = Query(in_thread, attributes=[SK, FOR_ID], consistent=True)
+        query = Query(in_thread, attributes=[SK, FOR_ID], consistent=True, patient=True)
         async for rows in self._table.query_pages(query):
             for row in rows:
                 if row.get(FOR_ID) == step_id:
@@ -217,12 +218,12 @@ class Elements:
 
     async def remove(self, key: Key) -> None:
         """Delete an element now, its file first. Called by the write path."""
-        row = await self._table.get(key.attributes(), attributes=[OBJECT_KEY])
+        row = await self._table.get(key.attributes(), attributes=[OBJECT_KEY], patient=True)
         object_key = row.get(OBJECT_KEY) if row else None
         if isinstance(object_key, str):
             await self._delete_file(object_key)
-        old = await self._table.delete(key.attributes())
-        await self._values.delete_parts(key, old or {})
+        await self._table.delete(key.attributes())
+        await self._values.delete_parts(key)
 
     async def _delete_file(self, object_key: str) -> None:
         if self._attachments is None:

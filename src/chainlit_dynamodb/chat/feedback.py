@@ -86,7 +86,7 @@ class FeedbackMarkers:
         if value is None:
             return
         for _ in range(_TRIES):
-            marker = await self._table.get(feedback_key(thread_id, value).attributes())
+            marker = await self._table.get(feedback_key(thread_id, value).attributes(), patient=True)
             if marker is None or step_id not in marker.get(STEP_IDS, ()):
                 return
             write = removal(thread_id, value, marker, step_id)
@@ -102,7 +102,7 @@ class FeedbackMarkers:
     async def change_owner(self, thread_id: str, user_id: str) -> None:
         """List the markers of a thread under its new owner. Cost: 2 write units."""
         self._unlisted.pop(thread_id, None)
-        row = await self._table.get(thread_key(thread_id).attributes(), attributes=[INDEX_SK])
+        row = await self._table.get(thread_key(thread_id).attributes(), attributes=[INDEX_SK], patient=True)
         index_sk = (row or {}).get(INDEX_SK)
         if index_sk is None:
             return

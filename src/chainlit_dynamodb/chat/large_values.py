@@ -35,6 +35,7 @@ _WORTHWHILE: Final = 0.9
 _LAST_RESORT_BYTES: Final = 1024
 _THREAD_ABOVE_BYTES: Final = 128 * 1024
 _CONCURRENT_PARTS: Final = 4
+_READ_TRIES: Final = 10
 _DATA: Final = "data"
 _PLAIN_BYTES: Final = b"\x01"
 """In front of a part's bytes, so that they are not taken for a packed value, whatever they begin with."""
@@ -113,33 +114,40 @@ class LargeValues:
         staged = await self._stage(key, {attribute: value}, SPLIT_ABOVE_BYTES)
         return staged.fitted[attribute]
 
-    async def complete(self, rows: Sequence[Item]) -> list[Item]:
+    async def complete(self, rows: Sequence[Item], *, patient: bool = False) -> list[Item]:
         """Unpack and put together the values of rows, and leave out the parts.
+
+        A row whose values were replaced since it was read is read again, whole, so that new values do not stand
+        beside old ones.
 
         Args:
             rows: Rows with `PK` and `SK`; parts among them save reading them.
+            patient: Keep trying as long as writes do, because a write depends on it.
 
         Returns:
-            The rows without the parts. A value that cannot be put together is a marked text.
+            The rows without the parts, and without those that are gone by now. A value that cannot be put together
+            is a marked text.
 
         Cost: nothing if the parts are there, else 1 read unit per 4 KB of each missing part.
         """
         parts = {Key(row[PK], row[SK]): row for row in rows if is_part_sk(row[SK])}
         owners = [row for row in rows if not is_part_sk(row[SK])]
-        parts |= await self._read_parts(set(_part_keys(owners)) - set(parts))
-        return [await self._completed(row, parts) if _is_packed(row) else row for row in owners]
+        parts |= await self._read_parts(set(_part_keys(owners)) - set(parts), patient=patient)
+        found = [await self._completed(row, parts, patient=patient) if _is_packed(row) else row for row in owners]
+        return [row for row in found if row is not None]
 
     async def drop(self, key: Key, name: str, value: Any) -> None:
         """Delete the parts of a value no row names any more. Cost: 1 write unit per KB of each part."""
         if isinstance(value, Split):
             await self._delete(part.attributes() for part in _keys_of(key, name, value))
 
-    async def delete_parts(self, key: Key, row: Item) -> None:
-        """Delete the parts of a row that is gone. Cost: 1 write unit per KB of each; none for a row without parts."""
-        if not any(isinstance(value, Split) for value in row.values()):
-            return
+    async def delete_parts(self, key: Key) -> None:
+        """Delete the parts of a row that is gone, also those that an interrupted write has left.
+
+        Cost: 1 read unit, and 1 write unit per KB of each part.
+        """
         mine = all_of(equals(PK, key.pk), begins_with(SK, parts_prefix(key)))
-        async for parts in self._table.query_pages(Query(mine, attributes=[PK, SK], consistent=True)):
+        async for parts in self._table.query_pages(Query(mine, attributes=[PK, SK], consistent=True, patient=True)):
             await self._delete(parts)
 
     async def _stage(self, key: Key, values: Mapping[str, Any], split_above_bytes: int) -> _Staged:
@@ -160,7 +168,7 @@ class LargeValues:
         packed = packed or await _off_loop(plain_bytes, pack, value, compress=False)
         if len(packed.content) <= split_above_bytes:
             return packed
-        note, contents = split(packed, uuid4().hex[:16], PART_BYTES)
+        note, contents = await _off_loop(packed.raw_bytes, split, packed, uuid4().hex[:16], PART_BYTES)
         staged.parts[name] = [_part(key, name, note, n, content) for n, content in enumerate(contents)]
         return note
 
@@ -186,30 +194,36 @@ class LargeValues:
     async def _delete(self, items: Iterable[Mapping[str, Any]]) -> None:
         await self._table.batch_delete([{PK: item[PK], SK: item[SK]} for item in items])
 
-    async def _read_parts(self, keys: Iterable[Key]) -> dict[Key, Item]:
-        rows = await self._table.batch_get([key.attributes() for key in keys])
+    async def _read_parts(self, keys: Iterable[Key], *, patient: bool) -> dict[Key, Item]:
+        rows = await self._table.batch_get([key.attributes() for key in keys], patient=patient)
         return {Key(row[PK], row[SK]): row for row in rows}
 
-    async def _completed(self, row: Item, parts: Mapping[Key, Item]) -> Item:
-        return {name: await self._value(row, name, value, parts) for name, value in row.items()}
+    async def _completed(self, row: Item, parts: Mapping[Key, Item], *, patient: bool) -> Item | None:
+        for _ in range(_READ_TRIES):
+            values, lost = await _unpacked(row, parts)
+            if not lost:
+                return {**row, **values}
+            fresh = await self._table.get({PK: row[PK], SK: row[SK]}, patient=patient)
+            if fresh is None:
+                return None
+            if all(fresh.get(name) == row[name] for name in lost):
+                break
+            row, parts = fresh, await self._read_parts(_part_keys([fresh]), patient=patient)
+        logger.warning("%s %s: damaged: %s", row[PK], row[SK], ", ".join(lost))
+        return {**row, **values, **dict.fromkeys(lost, UNREADABLE)}
 
-    async def _value(self, row: Item, name: str, value: Any, parts: Mapping[Key, Item]) -> Any:
+
+async def _unpacked(row: Item, parts: Mapping[Key, Item]) -> tuple[dict[str, Any], list[str]]:
+    """Give the packed values of a row, and the names of those whose parts are not what they should be."""
+    values: dict[str, Any] = {}
+    lost: list[str] = []
+    for name, value in row.items():
         if isinstance(value, Split):
-            value = _join(row, name, value, parts) or await self._read_again(row, name)
+            value = await _off_loop(value.raw_bytes, _join, row, name, value, parts)
+            lost += [name] if value is None else []
         if isinstance(value, Packed):
-            return await _off_loop(value.raw_bytes, value.unpack)
-        return value
-
-    async def _read_again(self, row: Item, name: str) -> Any:
-        """The parts are not there: the value may have been replaced since the row was read."""
-        fresh = await self._table.get({PK: row[PK], SK: row[SK]}, attributes=[PK, SK, name])
-        value = (fresh or {}).get(name)
-        if isinstance(value, Split):
-            parts = await self._read_parts(_keys_of(Key(row[PK], row[SK]), name, value))
-            value = _join(row, name, value, parts) or UNREADABLE
-        if value == UNREADABLE:
-            logger.warning("%s %s: the attribute %s is damaged", row[PK], row[SK], name)
-        return value
+            values[name] = await _off_loop(value.raw_bytes, value.unpack)
+    return values, lost
 
 
 def _may_be_large(value: Any) -> bool:

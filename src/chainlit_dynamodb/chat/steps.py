@@ -180,9 +180,9 @@ class Steps:
         """Delete a step now. Called by the write path."""
         key = step_key(thread_id, step_id)
         old = await self._table.delete(key.attributes())
+        await self._values.delete_parts(key)
         if old is None:
             return
-        await self._values.delete_parts(key, old)
         await self._markers.forget(thread_id, step_id, old.get(FEEDBACK))
         if old.get(HAS_LOOKUP):
             await self._lookup.forget(step_id, thread_id)

@@ -257,8 +257,9 @@ class Threads:
 
     async def _merged(self, thread_id: str, patch: dict[str, Any]) -> tuple[Item, Condition]:
         wanted = [PK, SK, METADATA, METADATA_VERSION]
-        row = await self._table.get(thread_key(thread_id).attributes(), attributes=wanted)
-        (row,) = await self._values.complete([row] if row else [{PK: "", SK: ""}])
+        found = await self._table.get(thread_key(thread_id).attributes(), attributes=wanted, patient=True)
+        rows = await self._values.complete([found] if found else [], patient=True)
+        row = rows[0] if rows else {}
         old, version = row.get(METADATA), row.get(METADATA_VERSION)
         entries = {**(old if isinstance(old, dict) else {}), **patch}
         merged = {k: v for k, v in entries.items() if v is not None}
@@ -268,7 +269,7 @@ class Threads:
 
     async def _is_hopeless(self, thread_id: str, change: ThreadChange) -> bool:
         """Tell why a write was refused: the thread is deleted or missing, or only its metadata has changed."""
-        row = await self._table.get(thread_key(thread_id).attributes(), attributes=[PK, DELETED_AT])
+        row = await self._table.get(thread_key(thread_id).attributes(), attributes=[PK, DELETED_AT], patient=True)
         if row and row.get(DELETED_AT) is not None:
             self._tombstones.mark(thread_id)
             await self._sweep(thread_id)

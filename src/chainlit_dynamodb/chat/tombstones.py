@@ -64,7 +64,7 @@ class Tombstones:
         if thread_id in self._alive:
             return False
         self._alive[thread_id] = True  # concurrent writes need not ask too
-        row = await self._table.get(thread_key(thread_id).attributes(), attributes=[DELETED_AT])
+        row = await self._table.get(thread_key(thread_id).attributes(), attributes=[DELETED_AT], patient=True)
         if row and row.get(DELETED_AT) is not None:
             self.mark(thread_id)
             return True

@@ -91,7 +91,8 @@ class Users:
         key = user_key(identifier)
         try:
             found = await self._table.get(key.attributes())
-            row = (await self._values.complete([found]))[0] if found else None
+            rows = await self._values.complete([found] if found else [])
+            row = rows[0] if rows else None
         finally:
             is_newest = self._reads.get(identifier) is asyncio.current_task()
             if is_newest:

@@ -53,6 +53,7 @@ class Query:
         start_key: Where to go on.
         attributes: What to return; `None` for everything. The cost is that of the whole items.
         consistent: See all finished writes. Not possible on an index.
+        patient: Keep trying as long as writes do, because a write depends on it.
     """
 
     key: Condition
@@ -62,6 +63,7 @@ class Query:
     start_key: Item | None = None
     attributes: Sequence[str] = field(default=())
     consistent: bool = False
+    patient: bool = False
 
     def request(self) -> dict[str, Any]:
         """Give the request of the Query operation, without the table's name."""
@@ -108,12 +110,13 @@ class Table:
         """Close the transport."""
         await self._transport.close()
 
-    async def get(self, key: KeyDict, *, attributes: Sequence[str] = ()) -> Item | None:
+    async def get(self, key: KeyDict, *, attributes: Sequence[str] = (), patient: bool = False) -> Item | None:
         """Read one item, seeing all finished writes.
 
         Args:
             key: Its primary key.
             attributes: What to return; empty for everything.
+            patient: Keep trying as long as writes do, because a write depends on it.
 
         Returns:
             The item, or `None` if there is none.
@@ -123,20 +126,27 @@ class Table:
         placeholders = Placeholders()
         projection = _projection(attributes, placeholders)
         request = {"Key": encode_item(key), "ConsistentRead": True, **projection, **placeholders.request()}
-        response = await self._read("GetItem", request)
+        response = await self._read("GetItem", request, patient=patient)
         return decode_item(response["Item"]) if "Item" in response else None
 
-    async def batch_get(self, keys: Sequence[KeyDict], *, attributes: Sequence[str] = ()) -> list[Item]:
+    async def batch_get(
+        self, keys: Sequence[KeyDict], *, attributes: Sequence[str] = (), patient: bool = False
+    ) -> list[Item]:
         """Read many items, seeing all finished writes, in no particular order. Missing ones are left out.
+
+        Args:
+            keys: Their primary keys.
+            attributes: What to return; empty for everything.
+            patient: Keep trying as long as writes do, because a write depends on it.
 
         Cost: 1 read unit per 4 KB of each whole item; one request per 100 keys.
         """
         items: list[Item] = []
         for chunk in chunks(keys, BATCH_GET_KEYS):
-            items += await self._batch_get(chunk, attributes)
+            items += await self._batch_get(chunk, attributes, self._read_time(patient=patient))
         return items
 
-    async def _batch_get(self, keys: Sequence[KeyDict], attributes: Sequence[str]) -> list[Item]:
+    async def _batch_get(self, keys: Sequence[KeyDict], attributes: Sequence[str], seconds: float) -> list[Item]:
         placeholders = Placeholders()
         projection = _projection(attributes, placeholders)
         options = {"ConsistentRead": True, **projection, **placeholders.request()}
@@ -151,7 +161,7 @@ class Table:
             if waiting:
                 raise TransientError("BatchGetItem", "UnprocessedKeys", f"{len(waiting)} keys not read yet")
 
-        await retrying(read_rest, give_up_after_seconds=self._read_seconds)
+        await retrying(read_rest, give_up_after_seconds=seconds)
         return items
 
     async def query_page(self, query: Query) -> Page:
@@ -159,7 +169,7 @@ class Table:
 
         Cost: read units for all items of the page: 1 per 4 KB if consistent, else half.
         """
-        response = await self._read("Query", {"TableName": self.name, **query.request()})
+        response = await self._read("Query", {"TableName": self.name, **query.request()}, patient=query.patient)
         last = response.get("LastEvaluatedKey")
         items = [decode_item(item) for item in response.get("Items", ())]
         return Page(items, decode_item(last) if last else None)
@@ -256,9 +266,12 @@ class Table:
         request = {"TableName": self.name, "Key": encode_item(write.key)}
         return {**request, **condition, **placeholders.request()}
 
-    async def _read(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        request = {"TableName": self.name, **request}
-        return await retrying(lambda: self._call(operation, request), give_up_after_seconds=self._read_seconds)
+    def _read_time(self, *, patient: bool) -> float:
+        return self._write_seconds if patient else self._read_seconds
+
+    async def _read(self, operation: str, request: dict[str, Any], *, patient: bool = False) -> dict[str, Any]:
+        request, seconds = {"TableName": self.name, **request}, self._read_time(patient=patient)
+        return await retrying(lambda: self._call(operation, request), give_up_after_seconds=seconds)
 
     async def _write(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         return await retrying(lambda: self._call(operation, request), give_up_after_seconds=self._write_seconds)
