@@ -1,0 +1,1 @@
+"""What a chat survives: size, crashes, other processes, faults, bad input."""
