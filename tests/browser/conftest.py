@@ -26,29 +26,38 @@ ARGUMENTS = [
 WINDOW: ViewportSize = {"width": 1280, "height": 860}
 PATIENCE_MILLISECONDS = 15_000
 collect_ignore = [] if os.environ.get("UPDATE_PICTURES") else ["test_pictures.py"]
-_failed = pytest.StashKey[bool]()
 
 
 class Visitor:
     """Somebody who is logged in, with one browser window and any number of tabs in it."""
 
-    def __init__(self, context: BrowserContext, url: str) -> None:
+    def __init__(self, context: BrowserContext, url: str, screenshots: Path) -> None:
         """Take a fresh window."""
         self.context = context
         self.trouble = Trouble()
         self.trouble.watch(context)
         self._url = url
+        self._screenshots = screenshots
 
     def new_tab(self) -> ChatPage:
         """Open an empty tab."""
         return ChatPage(self.context.new_page(), self._url)
 
+    def keep_screenshots(self, name: str) -> list[str]:
+        """Write what all tabs show, and give the files."""
+        paths = [self._screenshots / f"{name}-{number}.png" for number in range(len(self.context.pages))]
+        for page, path in zip(self.context.pages, paths, strict=True):
+            page.screenshot(path=path)
+        return [str(path) for path in paths]
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let fixtures know that their test failed."""
+    """Keep what was to be seen when a test failed."""
     report = yield
-    item.stash[_failed] = item.stash.get(_failed, False) or report.failed
+    visitor = getattr(item, "funcargs", {}).get("visitor")
+    if report.failed and visitor is not None:
+        report.sections.append(("Screenshots", "\n".join(visitor.keep_screenshots(f"{item.name}-{report.when}"))))
     return report
 
 
@@ -79,11 +88,11 @@ def browser(chromium_path: str) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def visitor(browser: Browser, server: ChatServer) -> Iterator[Visitor]:
+def visitor(browser: Browser, server: ChatServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
     """A user of the server, logged in through its login page."""
     context = browser.new_context(viewport=WINDOW)
     context.set_default_timeout(PATIENCE_MILLISECONDS)
-    visitor = Visitor(context, server.url)
+    visitor = Visitor(context, server.url, tmp_path_factory.mktemp("screenshots"))
     tab = visitor.new_tab()
     tab.log_in(*LOGIN)
     tab.wait_until_ready()
@@ -93,12 +102,9 @@ def visitor(browser: Browser, server: ChatServer) -> Iterator[Visitor]:
 
 
 @pytest.fixture(autouse=True)
-def _watched(request: pytest.FixtureRequest, visitor: Visitor, tmp_path: Path) -> Iterator[None]:
-    """Keep what was to be seen when a test failed, and fail one that gave the browser reason to complain."""
+def _watched(visitor: Visitor) -> Iterator[None]:
+    """Fail a test that gave the browser reason to complain."""
     yield
-    if request.node.stash.get(_failed, False):
-        for number, page in enumerate(visitor.context.pages):
-            page.screenshot(path=tmp_path / f"tab-{number}.png")
     found, visitor.trouble.found = visitor.trouble.found, []
     assert found == [], "\n".join(found)
 
