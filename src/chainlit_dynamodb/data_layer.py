@@ -239,7 +239,7 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
 
         Chainlit names no thread: it is the session's, unless this process wrote the step only elsewhere.
 
-        Cost: 1 write unit per KB, and a read of the thread's elements.
+        Cost: 1 read unit per 4 KB, 1 write unit per KB, and a read of the thread's elements.
         """
         near = session_thread_id()
         thread_id = self._store.lookup.recall(step_id, near=near) or near

@@ -156,7 +156,7 @@ class Steps:
     async def delete(self, thread_id: str, step_id: str) -> None:
         """Delete a step with its feedback, its elements and their files. Later writes to it do nothing.
 
-        Cost: 1 write unit per KB, and a read of the thread's elements.
+        Cost: 1 read unit per 4 KB, 1 write unit per KB, and a read of the thread's elements.
         """
         key = step_key(thread_id, step_id)
         self._tombstones.mark_row(key)
@@ -177,15 +177,16 @@ class Steps:
         await self._values.update(key, fields.update())
 
     async def remove(self, thread_id: str, step_id: str) -> None:
-        """Delete a step now. Called by the write path."""
+        """Delete a step now, last of all its row, so that doing it again finishes it. Called by the write path."""
         key = step_key(thread_id, step_id)
-        old = await self._table.delete(key.attributes())
-        await self._values.delete_parts(key)
-        if old is None:
-            return
-        await self._markers.forget(thread_id, step_id, old.get(FEEDBACK))
-        if old.get(HAS_LOOKUP):
+        row = await self._table.get(key.attributes(), attributes=[FEEDBACK, HAS_LOOKUP], patient=True) or {}
+        await self._markers.forget(thread_id, step_id, row.get(FEEDBACK))
+        if row.get(HAS_LOOKUP):
             await self._lookup.forget(step_id, thread_id)
+        old = await self._table.delete(key.attributes()) or {}
+        await self._values.delete_parts(key)
+        if old.get(FEEDBACK) != row.get(FEEDBACK):  # it was given meanwhile
+            await self._markers.forget(thread_id, step_id, old.get(FEEDBACK))
 
 
 def _own(fields: Item) -> Item:
