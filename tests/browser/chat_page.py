@@ -124,6 +124,10 @@ class ChatPage:
         """The names of the chats in the sidebar, from the top."""
         return self.page.locator("#thread-history li span.truncate")
 
+    def wait_until_listed(self) -> None:
+        """Wait until the sidebar shows what there is, if anything."""
+        expect(self.history.or_(self.page.get_by_text("No threads found")).first).to_be_visible()
+
     def entry(self, thread_id: str) -> Locator:
         """Give a chat's line in the sidebar."""
         return self.page.locator(f"#thread-{thread_id}")

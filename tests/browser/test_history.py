@@ -117,7 +117,7 @@ def test_the_open_chat_can_be_deleted_too(chat: ChatPage, server: ChatServer, vi
 
 def _check_that_only_a_tombstone_is_left(chat: ChatPage, thread: str, server: ChatServer) -> None:
     chat.open()
-    expect(chat.history.first).to_be_visible()
+    chat.wait_until_listed()
     expect(chat.entry(thread)).to_have_count(0)
     assert server.files(thread) == []
     (tombstone,) = server.rows(thread)
