@@ -6,6 +6,7 @@ import asyncio
 import base64
 import sys
 import uuid
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -293,3 +294,14 @@ async def test_loop_runs_on_during_a_big_upload(azurite_url: str, container: str
     await client.close()
 
     assert longest < 0.5
+
+
+async def test_urls_do_not_wait_for_uploads() -> None:
+    client = AzureBlobStorageClient("chats", "account", KEY)
+    async with AsyncExitStack() as stack:
+        for _ in range(azure_session.CALLS):
+            await stack.enter_async_context(client._session.calls.slot())
+        url = await asyncio.wait_for(client.get_read_url("key"), 5)
+    await client.close()
+
+    assert url.startswith("https://account.blob.core.windows.net/chats/key?")

@@ -142,7 +142,7 @@ class AzureStorageClient(StorageClient):
     async def get_read_url(self, object_key: str) -> str:
         """Sign a URL; without an account key, a request a day at most. See `StorageClient.get_read_url`."""
         name = self._name(object_key)
-        async with self._session.call(self._where("sign a URL", object_key)):
+        with self._session.signing(self._where("sign a URL", object_key)):
             return await self._signed(name)
 
     async def check_cors(self, origin: str) -> CorsCheck:

@@ -140,7 +140,7 @@ class AzureBlobStorageClient(StorageClient):
 
     async def get_read_url(self, object_key: str) -> str:
         """Sign a URL; without an account key, a request a day at most. See `StorageClient.get_read_url`."""
-        async with self._session.call(self._where("sign a URL", object_key)):
+        with self._session.signing(self._where("sign a URL", object_key)):
             return await self._signed(object_key)
 
     async def check_cors(self, origin: str) -> CorsCheck:

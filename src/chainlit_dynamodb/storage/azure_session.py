@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import quote
@@ -97,6 +98,17 @@ class AzureSession:
             with typed_errors(where):
                 yield
 
+    @contextmanager
+    def signing(self, where: str) -> Iterator[None]:
+        """Type the errors of signing a URL, which waits for no upload.
+
+        Args:
+            where: The container, the key, and what is tried.
+        """
+        self.calls.check_open()
+        with typed_errors(where):
+            yield
+
     async def read_url(self, service: Any, container: str, name: str) -> str:
         """Sign a URL for one blob. Without an account key, the first one asks Azure for a key to sign with.
 
@@ -148,7 +160,7 @@ class AzureSession:
         if access.token is None:
             self._own_identity = _machine_identity(self.account.url)
             return self._own_identity
-        is_async = asyncio.iscoroutinefunction(access.token.get_token)
+        is_async = inspect.iscoroutinefunction(access.token.get_token)
         return access.token if is_async else _BlockingToken(access.token, self.threads)
 
 
