@@ -1,0 +1,9 @@
+"""Runs every benchmark."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import storage_memory
+
+sys.exit(storage_memory.main())
