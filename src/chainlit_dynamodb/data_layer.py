@@ -164,7 +164,9 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
 
         Cost: 1 write unit per KB of the row, and the upload.
         """
-        fields, content = element_fields(element), await element_content(element)
+        fields = element_fields(element)
+        with self._store.writer.operation():
+            content = await element_content(element)
         thread_id = fields["threadId"]
         if not fields.get("forId"):
             return

@@ -13,6 +13,7 @@ from chainlit_dynamodb.chat.schema import (
     PK,
     SK,
     THREAD_SK,
+    Key,
     is_step_sk,
     parse_step_sk,
     parse_thread_pk,
@@ -24,6 +25,7 @@ from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.expressions import equals
 from chainlit_dynamodb.dynamodb.table import Query, Table
+from chainlit_dynamodb.errors import ChainlitDynamoDBError
 
 _OWNER: Final = ("userId", "userIdentifier")
 _PAGE_ITEMS: Final = 500
@@ -59,13 +61,22 @@ class ThreadDeletion:
         key = thread_key(thread_id)
         self._tombstones.mark(thread_id)
         await self._writer.discard(key.pk)
-        row = await self._table.get(key.attributes(), attributes=[PK, *_OWNER])
         tombstone: Item = {**key.attributes(), DELETED_AT: clock.now()}
+        try:
+            is_known = await self._bury(key, tombstone)
+        except ChainlitDynamoDBError:
+            self._tombstones.unmark(thread_id)
+            raise
+        found_any = await self.sweep(thread_id)
+        if is_known or found_any:
+            await self._table.put(tombstone)
+
+    async def _bury(self, key: Key, tombstone: Item) -> bool:
+        """Put a tombstone that still names the owner in place of a thread's row, if there is one."""
+        row = await self._table.get(key.attributes(), attributes=[PK, *_OWNER])
         if row is not None:
             await self._table.put({**tombstone, **{name: row[name] for name in _OWNER if name in row}})
-        found_any = await self.sweep(thread_id)
-        if row is not None or found_any:
-            await self._table.put(tombstone)
+        return row is not None
 
     async def sweep(self, thread_id: str) -> bool:
         """Delete all rows of a thread but its own, files first, until none is left.

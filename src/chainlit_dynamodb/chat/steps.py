@@ -131,12 +131,13 @@ class Steps:
         default = {_CREATED_AT: clock.now(), **_own(fields)}
         if findable:
             default[HAS_LOOKUP] = True
-        await self._upsert(thread_id, step_id, Upsert(default=default, assign={}))
-        if self._tombstones.covers(step_key(thread_id, step_id)):
-            return False
-        if findable:
-            await self._lookup.record(step_id, thread_id)
-        return True
+        with self._writer.operation():
+            await self._upsert(thread_id, step_id, Upsert(default=default, assign={}))
+            if self._tombstones.covers(step_key(thread_id, step_id)):
+                return False
+            if findable:
+                await self._lookup.record(step_id, thread_id)
+            return True
 
     async def update(self, thread_id: str, step_id: str, fields: Item) -> None:
         """Change the fields given, `None` clearing one; make the step if it is missing.
@@ -160,8 +161,9 @@ class Steps:
         """
         key = step_key(thread_id, step_id)
         self._tombstones.mark_row(key)
-        await self._writer.write(key, _StepDeletion(self, thread_id, step_id))
-        await self._elements.delete_of_step(thread_id, step_id)
+        with self._writer.operation():
+            await self._writer.write(key, _StepDeletion(self, thread_id, step_id))
+            await self._elements.delete_of_step(thread_id, step_id)
 
     async def _upsert(self, thread_id: str, step_id: str, fields: Upsert) -> None:
         key = step_key(thread_id, step_id)

@@ -37,6 +37,10 @@ class Tombstones:
         self._deleted[thread_id] = True
         self._alive.pop(thread_id, None)
 
+    def unmark(self, thread_id: str) -> None:
+        """Note that a thread is not deleted after all, because that failed."""
+        self._deleted.pop(thread_id, None)
+
     def mark_alive(self, thread_id: str) -> None:
         """Note that a thread was just seen not deleted."""
         if thread_id not in self._deleted:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
@@ -72,6 +74,7 @@ class Writer:
         self._pending_bytes = 0
         self._partitions: dict[str, dict[str, _Lane]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._operations: set[asyncio.Future[None]] = set()
         self._outside: deque[_Outside] = deque()
 
     async def write(self, key: Key, change: Change) -> None:
@@ -81,6 +84,17 @@ class Writer:
             ChainlitDynamoDBError: It was refused for good; this is logged with the key.
         """
         await asyncio.shield(self._enter(key, change))
+
+    @contextmanager
+    def operation(self) -> Iterator[None]:
+        """Make `drain` wait for the end of the block, which does more than one write."""
+        done = _future()
+        self._operations.add(done)
+        try:
+            yield
+        finally:
+            self._operations.discard(done)
+            _answer(done, None)
 
     async def flush(self, pk: str, *, timeout_seconds: float = FLUSH_SECONDS) -> None:
         """Wait until the changes that are now pending in a partition are done, or the time is over."""
@@ -109,10 +123,10 @@ class Writer:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_seconds
-        while self._tasks and (seconds_left := deadline - loop.time()) > 0:
-            await asyncio.wait(set(self._tasks), timeout=seconds_left)
+        while (begun := {*self._tasks, *self._operations}) and (seconds_left := deadline - loop.time()) > 0:
+            await asyncio.wait(begun, timeout=seconds_left)
         lost = sum(len(lane.entries()) for lanes in self._partitions.values() for lane in lanes.values())
-        lost += len(self._outside)
+        lost = max(lost + len(self._outside), len(self._operations))
         while self._outside:
             self._outside.popleft().done.cancel()
         unfinished = set(self._tasks)
