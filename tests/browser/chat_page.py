@@ -11,6 +11,10 @@ from playwright.sync_api import Locator, Page, WebSocket, expect
 ANSWER = '.step[data-step-type="assistant_message"]'
 QUESTION = '.step[data-step-type="user_message"]'
 TOOL = '.step[data-step-type="tool"]'
+IS_DRAWN_ON = """canvas => {
+    const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    return data.some((value, at) => at % 4 < 3 && value < 128 && data[at - at % 4 + 3] > 0);
+}"""
 _THREAD_URL = re.compile(r"/thread/([0-9a-f-]{36})$")
 
 
@@ -208,3 +212,9 @@ def is_loaded(image: Locator) -> bool:
     image.scroll_into_view_if_needed()
     loaded: bool = image.evaluate("image => image.decode().then(() => image.naturalWidth > 0, () => false)")
     return loaded
+
+
+def is_drawn_on(canvas: Locator) -> bool:
+    """Tell whether a canvas shows something dark."""
+    drawn: bool = canvas.evaluate(IS_DRAWN_ON)
+    return drawn

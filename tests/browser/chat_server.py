@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,10 +15,12 @@ from typing import Any
 import botocore.config
 import botocore.session
 
+import chainlit_dynamodb
 from chainlit_dynamodb.ops.embedded import free_port
 from tests.cli.processes import Served
 from tests.conftest import REGION
 
+DEMO = Path(chainlit_dynamodb.__file__).parent / "demo"
 TABLE = "chainlit-demo"
 BUCKET = "chainlit-demo-files"
 LOGIN = ("demo", "demo")
@@ -46,6 +49,19 @@ class ChatServer:
     def demo(cls, folder: Path) -> ChatServer:
         """Give the demo."""
         return cls(folder, ["demo", "--data", str(folder / "data")])
+
+    @classmethod
+    def of_app(cls, app: Path, folder: Path, variables: Mapping[str, str]) -> ChatServer:
+        """Give an app with the looks and the login of the demo, by `chainlit-dynamodb run`."""
+        (folder / ".chainlit").mkdir()
+        shutil.copyfile(DEMO / "config.toml", folder / ".chainlit" / "config.toml")
+        shutil.copytree(DEMO / "public", folder / "public")
+        own = {
+            "CHAINLIT_APP_ROOT": str(folder),
+            "CHAINLIT_AUTH_SECRET": "of-this-test-only, long enough to sign with",
+            "CHAINLIT_DEMO_LOGIN": ":".join(LOGIN),
+        }
+        return cls(folder, ["run", str(app), "--headless"], {**own, **variables})
 
     def start(self) -> None:
         """Start it and wait until it serves."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.chat_page import ChatPage, is_loaded
+from tests.browser.chat_page import ChatPage, is_drawn_on, is_loaded
 from tests.browser.conftest import Visitor
 
 REPORT = secrets.token_bytes(1000)
@@ -23,10 +23,6 @@ LENGTHS_WHILE_ANSWERING = """
         if (answer) window.lengths.add(answer.textContent.trim().length);
     }).observe(document.body, {subtree: true, childList: true, characterData: true});
 """
-IS_DRAWN_ON = """canvas => {
-    const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-    return data.some((value, at) => at % 4 < 3 && value < 128 && data[at - at % 4 + 3] > 0);
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +91,7 @@ def test_the_pdf_is_drawn(shown: ChatPage) -> None:
     page = shown.answer("Here is the report").locator(".inline-pdf canvas")
     page.scroll_into_view_if_needed()
     expect(page).to_be_visible()
-    assert page.evaluate(IS_DRAWN_ON)
+    assert is_drawn_on(page)
 
 
 @pytest.mark.parametrize("message", ["answer", "question"])

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from importlib.resources import as_file, files
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -13,7 +10,7 @@ from playwright.sync_api import expect
 from chainlit_dynamodb.ops.create_bucket import create_bucket
 from chainlit_dynamodb.ops.create_table import create_table
 from tests.browser.chat_page import ChatPage, is_loaded
-from tests.browser.chat_server import BUCKET, LOGIN, TABLE, ChatServer, aws_client
+from tests.browser.chat_server import BUCKET, DEMO, TABLE, ChatServer, aws_client
 
 
 @pytest.fixture(scope="module")
@@ -24,31 +21,20 @@ def server(
     folder = tmp_path_factory.mktemp("local")
     create_table(aws_client("dynamodb", dynamodb_local_url), TABLE)
     create_bucket(aws_client("s3", ministack_url), BUCKET)
-    with as_file(files("chainlit_dynamodb") / "demo") as source:
-        _lay_out(source, folder)
-        server = ChatServer(
-            folder,
-            ["run", str(source / "app.py"), "--headless"],
-            {
-                "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_local_url,
-                "AWS_ENDPOINT_URL_S3": ministack_url,
-                "CHAINLIT_APP_ROOT": str(folder),
-                "CHAINLIT_AUTH_SECRET": "of-this-test-only, long enough to sign with",
-                "CHAINLIT_DEMO_LOGIN": ":".join(LOGIN),
-                "CHAINLIT_DYNAMODB_TABLE": TABLE,
-                "CHAINLIT_DYNAMODB_BUCKET": BUCKET,
-            },
-        )
-        server.start()
-        yield server
-        server.stop()
+    server = ChatServer.of_app(
+        DEMO / "app.py",
+        folder,
+        {
+            "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_local_url,
+            "AWS_ENDPOINT_URL_S3": ministack_url,
+            "CHAINLIT_DYNAMODB_TABLE": TABLE,
+            "CHAINLIT_DYNAMODB_BUCKET": BUCKET,
+        },
+    )
+    server.start()
+    yield server
+    server.stop()
     assert server.complaints() == []
-
-
-def _lay_out(source: Path, folder: Path) -> None:
-    (folder / ".chainlit").mkdir()
-    shutil.copyfile(source / "config.toml", folder / ".chainlit" / "config.toml")
-    shutil.copytree(source / "public", folder / "public")
 
 
 def test_a_rated_starred_and_renamed_chat_is_resumed_with_its_image(chat: ChatPage) -> None:
