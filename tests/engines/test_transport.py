@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from typing import Any
 
 import pytest
@@ -253,8 +254,8 @@ def test_the_region_is_found_as_by_the_sdks(region: str | None, environment: dic
 @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"])
 def test_the_endpoint_is_found_as_by_the_sdks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "http://localhost:1")
-    assert resolve_target(None, None, {}).endpoint_url == "http://localhost:1"
-    assert resolve_target(None, "http://localhost:2", {}).endpoint_url == "http://localhost:2"
+    assert resolve_target(None, None, os.environ).endpoint_url == "http://localhost:1"
+    assert resolve_target(None, "http://localhost:2", os.environ).endpoint_url == "http://localhost:2"
 
 
 @pytest.mark.parametrize("endpoint_url", ["localhost:8000", "nonsense", "http://"])

@@ -40,6 +40,7 @@ from botocore.parsers import ResponseParserError
 from botocore.session import Session
 from yarl import URL
 
+from chainlit_dynamodb.dynamodb.endpoint import endpoint_of
 from chainlit_dynamodb.dynamodb.failures import coded_failure, service_failure, transport_failure
 from chainlit_dynamodb.errors import ConfigurationError, CredentialsError, RequestError
 
@@ -101,13 +102,7 @@ def resolve_target(region_name: str | None, endpoint_url: str | None, environmen
         region = region_name or environment.get("AWS_REGION") or session.get_config_variable("region")
         if not region:
             raise CredentialsError(_NO_REGION)
-        client = session.create_client(
-            "dynamodb",
-            region_name=region,
-            endpoint_url=endpoint_url,
-            aws_access_key_id="-",
-            aws_secret_access_key="-",  # noqa: S106 - it signs nothing
-        )
+        return Target(session, region, endpoint_of(session, region, endpoint_url, environment))
     except ProfileNotFound as exc:
         raise CredentialsError(f"{exc}. Set AWS_PROFILE to a profile of ~/.aws/config.") from exc
     except (BotoCoreError, ValueError) as exc:
@@ -115,9 +110,6 @@ def resolve_target(region_name: str | None, endpoint_url: str | None, environmen
             f"{exc}. Check region_name, endpoint_url, the AWS_ variables and ~/.aws/config; an endpoint looks like "
             "http://localhost:8000."
         ) from exc
-    url = str(client.meta.endpoint_url)
-    client.close()
-    return Target(session, region, url)
 
 
 class BotocoreCredentials(Credentials):
