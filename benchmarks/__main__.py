@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import storage_memory
+from benchmarks import cost, latency, storage_memory
 
+latency.main()
+print()
+cost.main()
+print()
 sys.exit(storage_memory.main())
