@@ -35,5 +35,7 @@ def in_background(method: M) -> M:
             logger.warning("%s: not stored: %s", method.__name__, exc)
         except ChainlitDynamoDBError as exc:
             logger.debug("%s: %s", method.__name__, exc)
+        except Exception as exc:  # noqa: BLE001 - what it was given is no step or element; its text may be content
+            logger.error("%s: not stored: %s", method.__name__, type(exc).__name__)
 
     return quiet  # type: ignore[return-value]

@@ -12,6 +12,7 @@ from chainlit.types import ThreadFilter as ChainlitFilter
 from chainlit.user import PersistedUser, User
 from fastapi import HTTPException
 
+from chainlit_dynamodb.arguments import count_of, dict_of, id_of, list_of, opinion_of, text_of
 from chainlit_dynamodb.attachments import StorageAttachments, object_key_of
 from chainlit_dynamodb.background import in_background, queued
 from chainlit_dynamodb.chat.elements import Content, File
@@ -21,7 +22,6 @@ from chainlit_dynamodb.chat.thread_reader import ThreadFilter
 from chainlit_dynamodb.chat.transcript import FAVORITE
 from chainlit_dynamodb.chat.users import CACHE_SECONDS
 from chainlit_dynamodb.chat.writer import MAX_PENDING_BYTES
-from chainlit_dynamodb.dynamodb.codec import plain
 from chainlit_dynamodb.dynamodb.table import Table
 from chainlit_dynamodb.dynamodb.transport import make_transport
 from chainlit_dynamodb.errors import ConfigurationError, CursorError, InvalidIdError
@@ -113,7 +113,7 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
 
         Cost: 1 read unit; nothing within `user_cache_seconds` of the last read.
         """
-        found = await self._store.users.get(identifier)
+        found = await self._store.users.get(id_of(identifier))
         return None if found is None else PersistedUser(**found)
 
     async def create_user(self, user: User) -> PersistedUser | None:
@@ -121,8 +121,7 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
 
         Cost: 1 write unit per KB.
         """
-        metadata = plain(user.metadata)
-        stored = await self._store.users.upsert(user.identifier, metadata if isinstance(metadata, dict) else {})
+        stored = await self._store.users.upsert(id_of(user.identifier), dict_of(user.metadata) or {})
         return PersistedUser(**stored)
 
     async def upsert_feedback(self, feedback: Feedback) -> str:
@@ -133,9 +132,10 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
 
         Cost: about 4 read units and 4 to 8 write units.
         """
-        step_id, thread_id, comment = plain(feedback.forId), plain(feedback.threadId), plain(feedback.comment)
+        step_id, thread_id = id_of(feedback.forId), id_of(feedback.threadId) or None
+        value, comment = opinion_of(feedback.value), text_of(feedback.comment)
         try:
-            found = await self._store.feedback.upsert(step_id, thread_id, int(feedback.value), comment)
+            found = None if value is None else await self._store.feedback.upsert(step_id, thread_id, value, comment)
         except InvalidIdError:
             found = None
         if found is None:
@@ -152,7 +152,7 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
 
         Cost: about 4 read units and 4 write units.
         """
-        return await self._store.feedback.delete(feedback_id)
+        return await self._store.feedback.delete(id_of(feedback_id))
 
     @queued
     @in_background
@@ -183,7 +183,7 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
     async def get_element(self, thread_id: str, element_id: str) -> ElementDict | None:
         """Read an element with a fresh URL, or `None`. Cost: 1 read unit per 4 KB."""
         try:
-            return await self._store.elements.get(thread_id, element_id)
+            return await self._store.elements.get(id_of(thread_id), id_of(element_id))
         except InvalidIdError:
             return None
 
@@ -196,12 +196,12 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
 
         Cost: 1 read unit and 1 write unit per KB.
         """
-        thread_id = thread_id or session_thread_id()
+        thread_id = session_thread_id() if thread_id is None else id_of(thread_id)
         if not await self._may_touch(thread_id):
             logger.warning("Deleting an element of another user's thread is refused: thread %s", thread_id)
             return
         try:
-            await self._store.elements.delete(thread_id, element_id)
+            await self._store.elements.delete(thread_id, id_of(element_id))
         except InvalidIdError as exc:
             logger.warning("delete_element: %s", exc)
 
@@ -243,14 +243,14 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
 
         Cost: 1 read unit per 4 KB, 1 write unit per KB, and a read of the thread's elements.
         """
-        near = session_thread_id()
+        step_id, near = id_of(step_id), session_thread_id()
         thread_id = self._store.lookup.recall(step_id, near=near) or near
         await self._store.steps.delete(thread_id, step_id)
 
     async def get_thread_author(self, thread_id: str) -> str:
         """Give the identifier of a thread's owner, or "" for unknown threads. Cost: 1 read unit per 4 KB."""
         try:
-            return await self._store.threads.author(thread_id)
+            return await self._store.threads.author(id_of(thread_id))
         except InvalidIdError:
             return ""
 
@@ -260,7 +260,7 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
         Cost: 1 read unit per 4 KB of the whole thread.
         """
         try:
-            return await self._store.reader.get(thread_id)
+            return await self._store.reader.get(id_of(thread_id))
         except InvalidIdError:
             return None
 
@@ -272,11 +272,10 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
 
         Cost: 1 read unit per thread shown, and half a unit per 30 threads of index read.
         """
-        search = (filters.search or "").strip() or None
-        wanted = ThreadFilter(plain(search), filters.feedback)
-        cursor = pagination.cursor or None
+        search, cursor = (text_of(filters.search) or "").strip() or None, text_of(pagination.cursor) or None
+        wanted = ThreadFilter(search, opinion_of(filters.feedback))
         try:
-            page = await self._store.reader.page(filters.userId or "", pagination.first, cursor, wanted)
+            page = await self._store.reader.page(id_of(filters.userId), count_of(pagination.first), cursor, wanted)
         except CursorError as exc:
             raise HTTPException(status_code=400, detail=str(exc)) from exc
         info = PageInfo(page.has_next, page.start_cursor, page.end_cursor)
@@ -296,16 +295,17 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
 
         Cost: 1 write unit per KB, 2 of the index if it moves up; with metadata also 1 read unit per 4 KB.
         """
+        thread_id, name, user_id = id_of(thread_id), text_of(name), id_of(user_id) or None
         if user_id is None and name is not None:
             user_id = await self._owner_of_session(thread_id)
         try:
             await self._store.threads.update(
                 thread_id,
-                name=plain(name),
+                name=name,
                 user_id=user_id,
                 user_identifier=self._store.users.identifier_of(user_id) if user_id else None,
-                metadata=plain(metadata),
-                tags=plain(tags),
+                metadata=dict_of(metadata),
+                tags=list_of(tags),
             )
         except InvalidIdError as exc:
             logger.warning("update_thread: not stored: %s", exc)
@@ -319,14 +319,14 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
         Cost: a read of the whole thread twice, and 1 write unit per KB of each row.
         """
         try:
-            await self._store.deletion.delete(thread_id)
+            await self._store.deletion.delete(id_of(thread_id))
         except InvalidIdError:
             return
 
     async def get_favorite_steps(self, user_id: str) -> list[StepDict]:
         """Read a user's favourite steps, newest first. Cost: one query, and 1 read unit per 4 KB of each."""
         try:
-            return await self._store.favorites.of_user(user_id)
+            return await self._store.favorites.of_user(id_of(user_id))
         except InvalidIdError:
             return []
 
@@ -338,8 +338,8 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
 
         Cost: 1 write unit per KB of the step, and 1 of the index.
         """
-        fields = step_fields(step_dict)
-        flagged: Any = {**step_dict, "metadata": {**step_metadata(step_dict), FAVORITE: favorite}}
+        fields, favorite = step_fields(step_dict), favorite is True
+        flagged: Any = {**(dict_of(step_dict) or {}), "metadata": {**step_metadata(step_dict), FAVORITE: favorite}}
         try:
             known = await self._store.favorites.set(
                 session_user_id() or "",

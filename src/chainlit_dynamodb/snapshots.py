@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from chainlit.context import ChainlitContextException, context
 from chainlit.session import HTTPSession
 
+from chainlit_dynamodb.arguments import dict_of, id_of
 from chainlit_dynamodb.chat.elements import Content
 from chainlit_dynamodb.chat.transcript import FAVORITE
-from chainlit_dynamodb.dynamodb.codec import plain
 
 if TYPE_CHECKING:
     from chainlit.element import Element
@@ -50,24 +50,27 @@ def step_fields(step_dict: StepDict) -> dict[str, Any]:
     The favourite flag is left out: a message in memory keeps it after it was taken away, and `set_step_favorite`
     is told it anyway.
     """
-    fields: dict[str, Any] = plain(step_dict)
+    fields = dict_of(step_dict) or {}
     if fields.get("metadata") is not None:
         fields["metadata"] = {k: v for k, v in step_metadata(fields).items() if k != FAVORITE}
-    fields["threadId"] = fields.get("threadId") or session_thread_id()
-    fields.setdefault("id", "")
-    return fields
+    return {**fields, **_ids(fields)}
+
+
+def _ids(fields: dict[str, Any]) -> dict[str, str]:
+    thread_id = fields.get("threadId") or session_thread_id()
+    return {"id": id_of(fields.get("id")), "threadId": id_of(thread_id)}
 
 
 def step_metadata(step: Any) -> dict[str, Any]:
     """Give the metadata of a step; a browser may have sent anything in its place."""
-    metadata = step.get("metadata")
+    metadata = step.get("metadata") if isinstance(step, dict) else None
     return metadata if isinstance(metadata, dict) else {}
 
 
 def element_fields(element: Element) -> dict[str, Any]:
     """Copy an element, name its thread, and drop keys of files: a browser may have sent them."""
-    fields: dict[str, Any] = plain(element.to_dict())
-    fields["threadId"] = fields.get("threadId") or session_thread_id()
+    fields = dict_of(element.to_dict()) or {}
+    fields |= _ids(fields)
     for file_key in ("chainlitKey", "objectKey"):
         fields.pop(file_key, None)
     return fields
