@@ -65,7 +65,7 @@ async def test_concurrent_identical_reads_share_one_request(layer: Any, make_lay
 
 async def test_a_page_load_reads_the_user_once(layer: Any, make_layer: Any) -> None:
     await layer.create_user(User("alice"))
-    fresh = make_layer()
+    fresh = make_layer(user_cache_seconds=60)
     counting = wrap(fresh, Counting)
     for _ in range(5):
         await fresh.get_user("alice")
@@ -97,7 +97,8 @@ async def test_unknown_users_are_not_cached(layer: Any, make_layer: Any) -> None
     assert await other.get_user("alice") is not None
 
 
-async def test_create_user_refreshes_the_cache(layer: Any) -> None:
+async def test_create_user_refreshes_the_cache(make_layer: Any) -> None:
+    layer = make_layer(user_cache_seconds=60)
     await layer.create_user(User("alice", metadata={"n": 1}))
     await layer.get_user("alice")
     await layer.create_user(User("alice", metadata={"n": 2}))
