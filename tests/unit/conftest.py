@@ -1,10 +1,17 @@
-"""Settings for Hypothesis: no deadlines, and the same examples at every run of CI."""
+"""Settings for Hypothesis (no deadlines, the same examples at every run of CI), and a writer to test."""
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Callable
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from chainlit_dynamodb.chat.schema import Key
+from chainlit_dynamodb.chat.writer import Writer
+from tests.unit.writing import A, World
 
 settings.register_profile(
     "unit",
@@ -14,3 +21,25 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("unit")
+
+
+@pytest.fixture
+def world() -> World:
+    """A fresh world."""
+    return World()
+
+
+@pytest.fixture
+def writer() -> Writer:
+    """A fresh writer."""
+    return Writer()
+
+
+@pytest.fixture
+def start(world: World, writer: Writer) -> Callable[..., asyncio.Task[None]]:
+    """Begin a write as Chainlit does: a task nobody awaits."""
+
+    def begin(name: str, key: Key = A, size_bytes: int = 1, to: Writer | None = None) -> asyncio.Task[None]:
+        return asyncio.create_task((to or writer).write(key, world.change(name, size_bytes)), name=name)
+
+    return begin
