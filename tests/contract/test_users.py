@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from chainlit.user import PersistedUser, User
 
-from chainlit_dynamodb.errors import InvalidIdError
+from chainlit_dynamodb.errors import AccessDeniedError, InvalidIdError, TransientError
 from tests.contract.chats import assert_clean, keys_of, one_engine
-from tests.contract.lagging import Counting, Gated, wrap
+from tests.contract.lagging import Counting, Failing, Gated, wrap
 
 Rows = Callable[[], list[dict[str, Any]]]
 
@@ -128,6 +129,35 @@ async def test_a_reader_that_goes_away_does_not_take_the_others_along(layer: Any
     first.cancel()
     gated.gate.set()
     assert (await second).id == "alice"
+
+
+async def test_a_known_user_is_as_last_seen_while_the_table_does_not_answer(layer: Any, make_layer: Any) -> None:
+    other = make_layer(user_cache_seconds=0)
+    await layer.create_user(User("alice", metadata={"n": 1}))
+    await other.get_user("alice")
+    await layer.create_user(User("alice", metadata={"n": 2}))
+    gated = wrap(other, lambda inner: Gated(inner, "GetItem"))
+    start = time.monotonic()
+    assert (await other.get_user("alice")).metadata == {"n": 1}
+    assert time.monotonic() - start < 5
+    gated.gate.set()
+    await asyncio.sleep(0)
+    assert (await other.get_user("alice")).metadata == {"n": 2}
+
+
+async def test_a_known_user_is_as_last_seen_while_the_table_fails(layer: Any) -> None:
+    await layer.create_user(User("alice"))
+    layer._store.users._cache.clear()
+    wrap(layer, lambda inner: Failing(inner, TransientError("GetItem", "ServiceUnavailable", "away"), "GetItem"))
+    assert (await layer.get_user("alice")).id == "alice"
+
+
+async def test_a_refusal_is_not_hidden_behind_what_was_known(layer: Any) -> None:
+    await layer.create_user(User("alice"))
+    layer._store.users._cache.clear()
+    wrap(layer, lambda inner: Failing(inner, AccessDeniedError("GetItem", "AccessDeniedException", "no"), "GetItem"))
+    with pytest.raises(AccessDeniedError):
+        await layer.get_user("alice")
 
 
 @one_engine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from contextlib import suppress
 from typing import Any, Final
 
 from cachetools import TTLCache
@@ -11,13 +12,17 @@ from cachetools import TTLCache
 from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.large_values import LargeValues
 from chainlit_dynamodb.chat.schema import user_key
+from chainlit_dynamodb.chat.writer import weight_bytes
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.expressions import Update
 from chainlit_dynamodb.dynamodb.table import Table
-from chainlit_dynamodb.errors import InvalidIdError
+from chainlit_dynamodb.errors import InvalidIdError, TransientError
 
 CACHE_SECONDS: Final = 2.0
+PATIENCE_SECONDS: Final = 1.0
+"""How long a request waits for a table that does not answer, if its user was known before."""
 _CACHED_USERS: Final = 10_000
+_KNOWN_USERS_BYTES: Final = 16 * 1024 * 1024
 
 
 class Users:
@@ -34,11 +39,12 @@ class Users:
         self._table = table
         self._values = values
         self._cache: TTLCache[str, Item] = TTLCache(_CACHED_USERS, cache_seconds)
+        self._known: TTLCache[str, Item] = TTLCache(_KNOWN_USERS_BYTES, 24 * 3600, getsizeof=weight_bytes)
         self._reads: dict[str, asyncio.Task[Item | None]] = {}
         self._identifiers: TTLCache[str, str] = TTLCache(_CACHED_USERS, 24 * 3600)
 
     async def get(self, identifier: str) -> dict[str, Any] | None:
-        """Read a user.
+        """Read a user. While the table does not answer, a user who was known before is as last seen.
 
         Args:
             identifier: Who.
@@ -55,7 +61,7 @@ class Users:
             return None
         row = self._cache.get(identifier)
         if row is None:
-            row = await self._shared_read(identifier)
+            row = await self._read_or_recall(identifier)
         return None if row is None else _user(identifier, row)
 
     async def upsert(self, identifier: str, metadata: dict[str, Any]) -> dict[str, Any]:
@@ -81,11 +87,22 @@ class Users:
         """Give the identifier of a user id. In this layout they are equal, but for users that were migrated."""
         return self._identifiers.get(user_id, user_id)
 
-    async def _shared_read(self, identifier: str) -> Item | None:
+    async def _read_or_recall(self, identifier: str) -> Item | None:
+        task, known = self._shared_read(identifier), self._known.get(identifier)
+        if known is None:
+            return await asyncio.shield(task)
+        await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
+        try:
+            return task.result() if task.done() else known
+        except TransientError:
+            return known
+
+    def _shared_read(self, identifier: str) -> asyncio.Task[Item | None]:
         task = self._reads.get(identifier)
         if task is None or task.get_loop() is not asyncio.get_running_loop():
             task = self._reads[identifier] = asyncio.create_task(self._read(identifier))
-        return await asyncio.shield(task)
+            task.add_done_callback(_consume)
+        return task
 
     async def _read(self, identifier: str) -> Item | None:
         key = user_key(identifier)
@@ -97,13 +114,24 @@ class Users:
             is_newest = self._reads.get(identifier) is asyncio.current_task()
             if is_newest:
                 del self._reads[identifier]
-        if row is not None and is_newest:
+        if is_newest and row is None:
+            self._known.pop(identifier, None)
+        elif is_newest and row is not None:
             self._remember(identifier, row)
         return row
 
     def _remember(self, identifier: str, row: Item) -> None:
         self._cache[identifier] = row
+        self._known.pop(identifier, None)
+        with suppress(ValueError):  # one user is larger than all may be
+            self._known[identifier] = row
         self._identifiers[_user_id(identifier, row)] = identifier
+
+
+def _consume(task: asyncio.Task[Any]) -> None:
+    """Keep asyncio quiet about a failure that nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _user(identifier: str, row: Item) -> dict[str, Any]:
