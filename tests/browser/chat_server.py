@@ -32,7 +32,8 @@ class ChatServer:
     """A Chainlit server that can be stopped and started again.
 
     Attributes:
-        url: Where it serves; the same after a restart.
+        port: Where it serves; the same after a restart.
+        url: The same for the browser.
     """
 
     def __init__(self, folder: Path, arguments: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
@@ -40,10 +41,10 @@ class ChatServer:
         self._folder = folder
         self._arguments = arguments
         self._environment = {**os.environ, **(variables or {})}
-        self._port = free_port()
+        self.port = free_port()
         self._logs: list[Path] = []
         self._served: Served | None = None
-        self.url = f"http://localhost:{self._port}"
+        self.url = f"http://localhost:{self.port}"
 
     @classmethod
     def demo(cls, folder: Path) -> ChatServer:
@@ -69,14 +70,14 @@ class ChatServer:
         self._logs.append(log)
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "chainlit_dynamodb.cli.main", *self._arguments, "--port", str(self._port)],
+                [sys.executable, "-m", "chainlit_dynamodb.cli.main", *self._arguments, "--port", str(self.port)],
                 cwd=self._folder,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        self._served = Served(process, self._port, log)
+        self._served = Served(process, self.port, log)
         self._served.wait_until_ready()
 
     def stop(self, number: int = signal.SIGTERM) -> int:
@@ -91,13 +92,7 @@ class ChatServer:
 
     def rows(self, thread_id: str) -> list[dict[str, Any]]:
         """Give the rows of a thread, as DynamoDB spells them."""
-        found: list[dict[str, Any]] = self._client("dynamodb").query(
-            TableName=TABLE,
-            KeyConditionExpression="PK = :pk",
-            ExpressionAttributeValues={":pk": {"S": f"THREAD#{thread_id}"}},
-            ConsistentRead=True,
-        )["Items"]
-        return found
+        return rows_of(self._client("dynamodb"), TABLE, thread_id)
 
     def files(self, thread_id: str) -> list[str]:
         """Give the keys of a thread's files in the bucket."""
@@ -107,6 +102,17 @@ class ChatServer:
     def _client(self, service: str) -> Any:
         assert self._served is not None
         return aws_client(service, f"http://127.0.0.1:{self._served.engine_port}")
+
+
+def rows_of(client: Any, table: str, thread_id: str) -> list[dict[str, Any]]:
+    """Give the rows of a thread, as DynamoDB spells them."""
+    found: list[dict[str, Any]] = client.query(
+        TableName=table,
+        KeyConditionExpression="PK = :pk",
+        ExpressionAttributeValues={":pk": {"S": f"THREAD#{thread_id}"}},
+        ConsistentRead=True,
+    )["Items"]
+    return found
 
 
 def aws_client(service: str, url: str) -> Any:
