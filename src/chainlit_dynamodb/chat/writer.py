@@ -22,7 +22,8 @@ from chainlit_dynamodb.errors import ChainlitDynamoDBError
 logger = logging.getLogger("chainlit.DynamoDB")
 
 MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
-FLUSH_SECONDS: Final = 30.0
+FLUSH_SECONDS: Final = 10.0
+"""Readers wait so long for writes that are under way. In an outage their own read then waits, and fails."""
 
 
 class Change(Protocol):

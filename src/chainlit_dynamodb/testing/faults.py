@@ -15,6 +15,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -199,8 +200,9 @@ async def _break_after(request: web.Request, _: bytes) -> web.StreamResponse:
 
 async def _truncate(request: web.Request, answer: bytes) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Length": str(len(answer) + 1)})
-    await response.prepare(request)
-    await response.write(answer[: len(answer) // 2])
+    with suppress(ConnectionResetError):  # the caller is gone already
+        await response.prepare(request)
+        await response.write(answer[: len(answer) // 2])
     await _break(request)
     return response
 
