@@ -80,8 +80,7 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
             user_thread_limit: How many threads one request to the index reads. Pages are always filled.
             region_name: Wins over `AWS_REGION`, `AWS_DEFAULT_REGION` and the profile.
             endpoint_url: Wins over `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL` and the profile.
-            user_cache_seconds: How long a user may be served from memory; 0 asks the table every time. While the
-                table does not answer, users are served as last seen.
+            user_cache_seconds: How long a user is served from memory; 0 asks every time. In an outage, as last seen.
             max_pending_bytes: How much may wait in memory to be written before callers have to wait.
             compress_above: The size in bytes above which values are compressed; `None` never compresses.
             close_seconds: How long `close` waits for what is not written yet.
