@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -75,7 +76,7 @@ class _ElementUpsert:
     fields: Item
     file: File | None
 
-    @property
+    @cached_property
     def size_bytes(self) -> int:
         return weight_bytes(self.fields) + (self.file.size_bytes if self.file else 0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from chainlit_dynamodb.chat import clock
@@ -49,7 +50,7 @@ class Upsert:
             default={k: v for k, v in self.default.items() if k not in self.assign and v is not None},
         )
 
-    @property
+    @cached_property
     def size_bytes(self) -> int:
         """Memory it holds, roughly."""
         return weight_bytes(self.default) + weight_bytes(self.assign)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Final
 
 from chainlit_dynamodb.chat import clock
@@ -78,7 +79,7 @@ class ThreadChange:
             self.creates or later.creates,
         )
 
-    @property
+    @cached_property
     def size_bytes(self) -> int:
         """Memory it holds, roughly."""
         return weight_bytes(self.assign) + weight_bytes(self.metadata)

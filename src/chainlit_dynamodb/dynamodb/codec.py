@@ -67,7 +67,7 @@ def _plain(value: Any, parents: tuple[int, ...]) -> Any:
     if kind is float:
         return _fraction(value)
     try:
-        return _plain_other(value, parents)
+        return _plain_container(value, parents) if kind is dict or kind is list else _plain_other(value, parents)
     except Exception:  # noqa: BLE001 - foreign code, or a full stack; it must not cost the row
         return _named(kind)
 
@@ -92,6 +92,8 @@ def _plain_container(value: Any, parents: tuple[int, ...]) -> Any:
     if id(value) in parents or len(parents) >= _MAX_COPY_DEPTH:
         return None
     inside = (*parents, id(value))
+    if type(value) is list:  # spares the checks below, which take most of the time
+        return [_plain(v, inside) for v in value]
     if isinstance(value, Mapping):
         return {_map_key(k): _plain(v, inside) for k, v in value.items()}
     if isinstance(value, Set):
@@ -119,6 +121,8 @@ def _named(kind: type) -> str:
 
 
 def _map_key(key: Any) -> str:
+    if type(key) is str and key.isascii():
+        return key
     if isinstance(key, str):
         return _text(str.__str__(key))
     simple = _plain(key, ())
