@@ -216,6 +216,8 @@ class Elements:
             object_key = await self._attachments.upload(file.object_key, file.content, file.mime, file.name)
             fields = {**fields, OBJECT_KEY: object_key}
         await self._values.update(key, Update(assign=fields))
+        if self._tombstones.knows(thread_id):  # it was deleted meanwhile
+            await self.remove(key)
 
     async def remove(self, key: Key) -> None:
         """Delete an element now, its file first. Called by the write path."""

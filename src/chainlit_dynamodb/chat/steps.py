@@ -15,6 +15,7 @@ from chainlit_dynamodb.chat.schema import (
     HAS_LOOKUP,
     Key,
     is_own_attribute,
+    parse_step_sk,
     step_key,
 )
 from chainlit_dynamodb.chat.tombstones import Tombstones
@@ -178,6 +179,8 @@ class Steps:
         if await self._tombstones.check(thread_id):
             return
         await self._values.update(key, fields.update())
+        if self._tombstones.knows(thread_id):  # it was deleted meanwhile
+            await self.remove(thread_id, parse_step_sk(key.sk))
 
     async def remove(self, thread_id: str, step_id: str) -> None:
         """Delete a step now, last of all its row, so that doing it again finishes it. Called by the write path."""
