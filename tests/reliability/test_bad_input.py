@@ -24,13 +24,13 @@ from tests.unit.values import any_text, anything
 SECRET = "the user's own words"
 KINDS_OF_ROWS = ("USER", "THREAD", "STEP", "ELEMENT#", "FEEDBACK#")
 
-MANY = int(os.environ.get("BAD_INPUT_EXAMPLES", "60"))
+MANY = int(os.environ.get("BAD_INPUT_EXAMPLES", "50"))
 
 pytestmark = dynamodb_local
 bad_input = settings(
     max_examples=MANY,
     deadline=None,
-    derandomize=MANY == 60,
+    derandomize=MANY == 50,
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -60,8 +60,8 @@ def make_element(kind: str, changes: dict[str, Any]) -> Any:
     return made
 
 
-ids_of_elements = ["id", "thread_id", "for_id"]
-fields_of_elements = ["name", "type", "url", "mime", "size", "display", "props", "content", "path", "language"]
+ids_of_elements = ["id", "thread_id", "for_id", "path"]
+fields_of_elements = ["name", "type", "url", "mime", "size", "display", "props", "content", "language"]
 fields_of_elements += ["object_key", "chainlit_key"]
 changes_of_elements = st.fixed_dictionaries(
     {}, optional={**dict.fromkeys(ids_of_elements, ids), **dict.fromkeys(fields_of_elements, values)}

@@ -23,7 +23,7 @@ from tests.contract.chats import enter_chat, message, walk
 from tests.reliability.conftest import dynamodb_local
 from tests.reliability.values import KB, compressible, incompressible
 
-EXAMPLES = int(os.environ.get("STATE_MACHINE_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("STATE_MACHINE_EXAMPLES", "6"))
 FAULTS = FaultPlan(0.01, 0.04, 0.03, 0.03, 0.04, 0.02, 0.02, 0.3)
 
 thread_numbers = st.integers(0, 1)
@@ -255,7 +255,7 @@ def test_the_layer_does_what_the_reference_does(dynamodb_url: str, table_name: s
                 max_examples=EXAMPLES,
                 stateful_step_count=20,
                 deadline=None,
-                derandomize=EXAMPLES == 8,
+                derandomize=EXAMPLES == 6,
                 print_blob=True,
                 phases=[Phase.generate, Phase.shrink],
                 suppress_health_check=list(HealthCheck),

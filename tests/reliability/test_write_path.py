@@ -14,9 +14,10 @@ from chainlit.element import CustomElement, Text
 from chainlit.types import Feedback
 
 from chainlit_dynamodb import DynamoDBDataLayer, LocalStorageClient
+from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.errors import RequestError, StorageError, TransientError
 from chainlit_dynamodb.testing.faults import FaultPlan, FaultProxy
-from tests.contract.chats import enter_bot, enter_chat, ids, keys_of, listed, message, start_thread, steps_of
+from tests.contract.chats import enter_bot, enter_chat, ids, keys_of, listed, message, start_thread, steps_of, tool
 from tests.contract.lagging import Failing, Gated, Wrapped, wrap
 from tests.reliability.conftest import MakeLayer, Rows, dynamodb_local
 from tests.reliability.values import KB, incompressible
@@ -59,7 +60,7 @@ def last_output(steps: dict[str, Any]) -> dict[str, str]:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_every_write_arrives_whatever_fails(faulty: MakeFaulty, make_layer: MakeLayer, kind: str) -> None:
     enter_chat("t1")
-    async with faulty(**{kind: 0.4}) as (layer, proxy):
+    async with faulty(**{kind: 0.3}) as (layer, proxy):
         await a_busy_turn(layer)
         assert proxy.injected[kind] > 3
     thread: Any = await make_layer().get_thread("t1")
@@ -123,7 +124,7 @@ async def test_an_outage_longer_than_the_patience_of_readers_loses_no_write(
         layer._store.table._read_seconds = 0.3
         for thread_id in threads[:5]:
             await start_thread(layer, thread_id)
-        outage = asyncio.create_task(proxy.outage(2.0))
+        outage = asyncio.create_task(proxy.outage(1.5))
         await asyncio.sleep(0.1)
         writes = []
         for thread_id in threads:
@@ -305,6 +306,27 @@ async def test_a_storage_outage_costs_the_attachment_and_says_so(
     await layer.create_element(element)
     thread: Any = await layer.get_thread("t1")
     assert [e["url"] is not None for e in thread["elements"]] == [True]
+
+
+@pytest.mark.parametrize("what", ["step", "element"])
+async def test_a_write_that_outlasts_the_deletion_of_its_thread_leaves_nothing(
+    make_layer: MakeLayer, rows: Rows, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(Writer.flush, "__kwdefaults__", {"timeout_seconds": 0.05})
+    layer = make_layer()
+    await start_thread(layer)
+    gated = wrap(layer, lambda inner: Gated(inner, "UpdateItem"))
+    late = layer.create_step(tool("s1", output=incompressible(100 * KB))) if what == "step" else custom_of(layer)
+    writing = asyncio.create_task(late)
+    await gated.arrived.wait()
+    await layer.delete_thread("t1")
+    gated.gate.set()
+    await writing
+    assert [row["SK"]["S"] for row in rows()] == ["THREAD"]
+
+
+def custom_of(layer: DynamoDBDataLayer) -> Any:
+    return layer.create_element(custom("t1"))
 
 
 async def test_a_thread_whose_deletion_failed_can_be_written_on(make_layer: MakeLayer) -> None:
