@@ -17,6 +17,7 @@ from chainlit.types import Feedback
 from chainlit.user import PersistedUser
 
 from chainlit_dynamodb import DynamoDBDataLayer
+from chainlit_dynamodb.errors import TransientError
 from tests.contract.chats import enter_chat, message
 from tests.soak.content import content
 from tests.soak.ledger import Entry, Ledger, What
@@ -69,7 +70,10 @@ class Chat:
 
     async def _tell(self, what: What, write: Awaitable[Any], key: str = "", number: int = 0) -> None:
         self.ledger.note(Entry(False, what, self.user, self.thread, key, number))
-        await write
+        try:
+            await write
+        except TransientError:  # the caller was told, so nothing was promised
+            return
         self.ledger.note(Entry(True, what, self.user, self.thread, key, number))
 
     def _new_id(self) -> str:

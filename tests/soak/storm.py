@@ -116,7 +116,8 @@ class Sessions:
         """Wait until it has written everything and ended."""
         code = await asyncio.to_thread(self._process.wait, CALM_SECONDS)
         if code:
-            raise RuntimeError(f"sessions {self._number} ended with {code}; see {self._folder}")
+            log = (self._folder / f"p{self._number}-{self._lives}.log").read_text()
+            raise RuntimeError(f"sessions {self._number} ended with {code}: {log[-4_000:]}")
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._lives += 1
