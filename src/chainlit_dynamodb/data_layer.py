@@ -171,7 +171,7 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
         if not fields.get("forId"):
             return
         if not await self._may_touch(thread_id):
-            logger.warning("An element for another user's thread is refused: thread %s", thread_id)
+            logger.warning("An element for another user's thread is refused: thread %r", thread_id)
             return
         if content is None:
             await self._store.elements.upsert(thread_id, fields["id"], fields, None)
@@ -198,7 +198,7 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
         """
         thread_id = session_thread_id() if thread_id is None else id_of(thread_id)
         if not await self._may_touch(thread_id):
-            logger.warning("Deleting an element of another user's thread is refused: thread %s", thread_id)
+            logger.warning("Deleting an element of another user's thread is refused: thread %r", thread_id)
             return
         try:
             await self._store.elements.delete(thread_id, id_of(element_id))
