@@ -278,7 +278,7 @@ class ClientTransport:
         try:
             answer = await asyncio.get_running_loop().run_in_executor(self._pool, self._send, operation, request)
             answer = _with_text(await answer) if inspect.isawaitable(answer) else answer
-        except Exception as exc:
+        except Exception as exc:  # a given client may raise anything; `_failure` sorts it
             raise self._failure(operation, exc) from exc
         if _is_garbled(answer):
             raise transport_failure(operation, ValueError())

@@ -105,7 +105,7 @@ def _start(data: Path | None, region: str, inherited: tuple[int, ...]) -> Embedd
     engine = EmbeddedEngine(f"http://{HOST}:{port}", process)
     try:
         _wait_until_ready(process, port, log)
-    except BaseException:
+    except BaseException:  # also Ctrl-C: no engine may stay behind; raised again
         engine.stop()
         raise
     return engine

@@ -163,7 +163,7 @@ class AzureStorageClient(StorageClient):
         try:
             await self._write(unfinished, file, settings)
             await self._rename(unfinished, name, overwrite)
-        except BaseException:
+        except BaseException:  # also cancellation: nothing half written stays; raised again
             with suppress(StorageError), typed_errors("remove an unfinished upload"):
                 await _delete(unfinished)
             raise

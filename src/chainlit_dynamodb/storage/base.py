@@ -217,7 +217,7 @@ async def _spool(chunks: AsyncIterator[bytes], threads: BoundedThreads) -> IO[by
     try:
         async for chunk in chunks:
             await threads.run(spool.write, chunk)
-    except BaseException:
+    except BaseException:  # also cancellation: the file is closed; raised again
         spool.close()
         raise
     spool.seek(0)

@@ -85,7 +85,7 @@ class FileFolder:
             fields = {"content": stored.name, "mime": mime, "contentDisposition": content_disposition}
             draft.write_text(json.dumps(fields), encoding="utf-8")
             self._publish(draft, card, overwrite)
-        except BaseException:
+        except BaseException:  # whatever it was is raised again
             stored.unlink(missing_ok=True)
             raise
         finally:

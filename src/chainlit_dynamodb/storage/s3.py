@@ -181,7 +181,7 @@ class S3StorageClient(StorageClient):
                 tag = s3.upload_part(**upload, PartNumber=number, Body=body)["ETag"]
                 parts.append({"PartNumber": number, "ETag": tag})
             s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}, **condition)
-        except BaseException:
+        except BaseException:  # whatever it was is raised again
             # Parts that are not aborted cost money until a lifecycle rule of the bucket removes them.
             with suppress(StorageError), self._typed_errors("abort the upload", target["Key"]):
                 s3.abort_multipart_upload(**upload)
