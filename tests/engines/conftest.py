@@ -11,8 +11,12 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from chainlit_dynamodb.dynamodb.aio_transport import AioTransport
+from chainlit_dynamodb.dynamodb.endpoint import Target, resolve_target
+from chainlit_dynamodb.dynamodb.given_client import ClientTransport
+from chainlit_dynamodb.dynamodb.retry import RetryPolicies, RetryPolicy
 from chainlit_dynamodb.dynamodb.table import Table
-from chainlit_dynamodb.dynamodb.transport import AioTransport, ClientTransport, Target, Transport, resolve_target
+from chainlit_dynamodb.dynamodb.transport import Transport
 from tests.conftest import REGION
 from tests.engines.wire import Wire
 
@@ -29,13 +33,14 @@ def transport_kind(request: pytest.FixtureRequest) -> str:
 
 
 def boto3_client(url: str, **config: Any) -> Any:
-    """Give the client a user of the seed would pass; it tries once, so that our own retries are seen."""
+    """Return the client a user of the seed would pass; it tries once, so that our own retries are seen."""
     settings = {"retries": {"total_max_attempts": 1}, "max_pool_connections": 32, **config}
     return boto3.session.Session().client("dynamodb", region_name=REGION, endpoint_url=url, config=Config(**settings))
 
 
 @lru_cache
 def _target(url: str) -> Target:
+    """Return what every test of an engine shares: finding it takes longer than most tests."""
     return resolve_target(REGION, url, os.environ)
 
 
@@ -81,18 +86,27 @@ async def make_transport(transport_kind: str) -> AsyncIterator[MakeTransport]:
         client.close()
 
 
+def tried_for(seconds: float) -> RetryPolicies:
+    """Return policies by which reads and writes are tried equally long."""
+    return RetryPolicies(RetryPolicy(seconds), RetryPolicy(seconds))
+
+
 @pytest.fixture
-async def table(
+async def transport(
     table_name: str, dynamodb_url: str, transport_kind: str, dynamodb_client: Any
-) -> AsyncIterator[Table]:
-    """A fresh table on the engine in turn, through the transport in turn."""
-    transport: Transport = ClientTransport(table_name, dynamodb_client)
+) -> AsyncIterator[Transport]:
+    """The transport in turn, to a fresh table on the engine in turn."""
+    made: Transport = ClientTransport(table_name, dynamodb_client)
     if transport_kind == AIOHTTP:
-        transport = AioTransport(table_name, REGION, dynamodb_url, os.environ)
-        transport._target = _target(dynamodb_url)
-    table = Table(table_name, transport, read_seconds=5, write_seconds=5)
-    yield table
-    await table.close()
+        made = AioTransport.to(_target(dynamodb_url), table_name)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def table(table_name: str, transport: Transport) -> Table:
+    """A fresh table on the engine in turn, through the transport in turn."""
+    return Table(table_name, transport, tried_for(5))
 
 
 @pytest.fixture

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from botocore.credentials import DeferredRefreshableCredentials, RefreshableCredentials
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials, DeferredRefreshableCredentials, RefreshableCredentials
 from botocore.exceptions import ClientError, CredentialRetrievalError, UnauthorizedSSOTokenError
 
+from chainlit_dynamodb.dynamodb.aio_transport import AioTransport
+from chainlit_dynamodb.dynamodb.credentials import AwsCredentials
 from chainlit_dynamodb.dynamodb.table import Table
-from chainlit_dynamodb.dynamodb.transport import AioTransport, BotocoreCredentials
 from chainlit_dynamodb.errors import CredentialsError
 from tests.conftest import REGION
 from tests.engines.wire import Wire
@@ -23,13 +27,13 @@ KEY = {"PK": "p", "SK": "s"}
 
 
 def metadata(name: str, *, minutes: float) -> dict[str, str]:
-    """Give credentials as a role's provider does."""
+    """Return credentials as a role's provider does."""
     expiry = datetime.now(timezone.utc) + timedelta(minutes=minutes)
     return {"access_key": name, "secret_key": "s", "token": f"token-of-{name}", "expiry_time": expiry.isoformat()}
 
 
 def refreshable(name: str, *, minutes: float, renew: Callable[[], dict[str, str]]) -> RefreshableCredentials:
-    """Give credentials that will be renewed."""
+    """Return credentials that will be renewed."""
     return RefreshableCredentials.create_from_metadata(metadata(name, minutes=minutes), renew, "stub")
 
 
@@ -45,9 +49,9 @@ class Session:
         return self.found
 
 
-def credentials_of(found: Any) -> BotocoreCredentials:
-    """Give our credentials over what the session finds."""
-    return BotocoreCredentials(Session(found))
+def credentials_of(found: Any) -> AwsCredentials:
+    """Return our credentials over what the session finds."""
+    return AwsCredentials(Session(found))
 
 
 async def test_static_credentials_are_used_as_they_are(wire: Wire) -> None:
@@ -66,7 +70,7 @@ async def test_the_loop_runs_on_while_credentials_are_renewed() -> None:
         return metadata("new", minutes=60)
 
     credentials = credentials_of(refreshable("old", minutes=-1, renew=renew))
-    waiting = asyncio.create_task(credentials.get_key(None))  # type: ignore[arg-type]
+    waiting = asyncio.create_task(credentials.get_key())
     await asyncio.sleep(0.01)
     assert not waiting.done()
     may_finish.set()
@@ -81,7 +85,7 @@ async def test_the_first_look_up_is_off_the_loop_too() -> None:
         return metadata("assumed", minutes=60)
 
     credentials = credentials_of(DeferredRefreshableCredentials(renew, "stub"))
-    waiting = asyncio.create_task(credentials.get_key(None))  # type: ignore[arg-type]
+    waiting = asyncio.create_task(credentials.get_key())
     await asyncio.sleep(0.01)
     may_finish.set()
     assert (await waiting).token == "token-of-assumed"
@@ -95,7 +99,7 @@ async def test_concurrent_calls_renew_once() -> None:
         return metadata("new", minutes=60)
 
     credentials = credentials_of(refreshable("old", minutes=-1, renew=renew))
-    keys = await asyncio.gather(*(credentials.get_key(None) for _ in range(20)))  # type: ignore[arg-type]
+    keys = await asyncio.gather(*(credentials.get_key() for _ in range(20)))
     assert {key.id for key in keys} == {"new"}
     assert len(renewals) == 1
 
@@ -105,7 +109,7 @@ async def test_credentials_are_renewed_before_they_expire_and_the_old_ones_do_if
         raise CredentialRetrievalError(provider="stub", error_msg="busy")
 
     credentials = credentials_of(refreshable("old", minutes=12, renew=renew))
-    assert (await credentials.get_key(None)).id == "old"  # type: ignore[arg-type]
+    assert (await credentials.get_key()).id == "old"
 
 
 async def test_calls_go_on_with_the_old_credentials_while_new_ones_are_on_their_way() -> None:
@@ -116,12 +120,12 @@ async def test_calls_go_on_with_the_old_credentials_while_new_ones_are_on_their_
         return metadata("new", minutes=60)
 
     credentials = credentials_of(refreshable("old", minutes=12, renew=renew))
-    first = asyncio.create_task(credentials.get_key(None))  # type: ignore[arg-type]
+    first = asyncio.create_task(credentials.get_key())
     await asyncio.sleep(0.01)
-    assert (await asyncio.wait_for(credentials.get_key(None), 5)).id == "old"  # type: ignore[arg-type]
+    assert (await asyncio.wait_for(credentials.get_key(), 5)).id == "old"
     may_finish.set()
     assert (await first).id == "new"
-    assert (await credentials.get_key(None)).id == "new"  # type: ignore[arg-type]
+    assert (await credentials.get_key()).id == "new"
 
 
 @pytest.mark.parametrize(
@@ -139,16 +143,40 @@ async def test_credentials_that_cannot_be_renewed_are_an_error_of_this_package(f
 
     for found in (refreshable("old", minutes=-1, renew=renew), failure):
         with pytest.raises(CredentialsError, match=type(failure).__name__):
-            await credentials_of(found).get_key(None)  # type: ignore[arg-type]
+            await credentials_of(found).get_key()
 
 
 async def test_renewed_credentials_sign_the_next_request(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = refreshable("first", minutes=60, renew=lambda: metadata("second", minutes=60))
+    now = datetime.now(timezone.utc)
+    found = RefreshableCredentials(
+        "first",
+        "s",
+        "token-of-first",
+        now + timedelta(minutes=60),
+        lambda: metadata("second", minutes=180),
+        "stub",
+        time_fetcher=lambda: now,
+    )
     monkeypatch.setattr("botocore.session.Session.get_credentials", lambda _: found)
     table = Table("chats", AioTransport("chats", REGION, wire.url, {}))
     await table.get(KEY)
-    found._expiry_time = datetime.now(timezone.utc) - timedelta(minutes=1)
+    now += timedelta(minutes=61)
     await table.get(KEY)
     await table.close()
     tokens = [received.headers["x-amz-security-token"] for received in wire.received]
     assert tokens == ["token-of-first", "token-of-second"]
+
+
+async def test_the_signature_is_the_one_that_botocore_makes(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", wire.url)
+    monkeypatch.setenv("NO_PROXY", "")
+    table = Table("chats", AioTransport("chats", REGION, "http://dynamodb.invalid", {}))
+    await table.put({**KEY, "text": "h\u00e9llo"})
+    await table.close()
+    (sent,) = wire.received
+    headers = {name: sent.headers[name] for name in ("content-type", "host", "x-amz-date", "x-amz-target")}
+    request = AWSRequest("POST", sent.url, headers, json.dumps(sent.body, separators=(",", ":")))
+    request.context["timestamp"] = headers["x-amz-date"]
+    signer = SigV4Auth(Credentials("test", "test"), "dynamodb", REGION)
+    expected = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
+    assert sent.headers["authorization"].endswith(f"Signature={expected}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from chainlit_dynamodb.chat.schema import INDEX_PK, PK, SK
 from chainlit_dynamodb.dynamodb.codec import encode_item, item_size_bytes
 from chainlit_dynamodb.dynamodb.expressions import (
     Update,
@@ -17,13 +16,14 @@ from chainlit_dynamodb.errors import (
     RequestError,
     SchemaError,
 )
+from chainlit_dynamodb.schema import INDEX_PK, PK, SK
 from tests.engines.conftest import MakeTransport
 
 MAX_ITEM_BYTES = 400 * 1024
 
 
 def key(sk: str, pk: str = "p") -> dict[str, str]:
-    """Give a primary key."""
+    """Return a primary key."""
     return {PK: pk, SK: sk}
 
 

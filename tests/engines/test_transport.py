@@ -6,25 +6,30 @@ import asyncio
 import logging
 import os
 from typing import Any
+from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 
-from chainlit_dynamodb.dynamodb import transport as transports
+from chainlit_dynamodb.dynamodb import aio_transport
+from chainlit_dynamodb.dynamodb.aio_transport import AioTransport
+from chainlit_dynamodb.dynamodb.connect import make_transport
+from chainlit_dynamodb.dynamodb.endpoint import resolve_target
 from chainlit_dynamodb.dynamodb.expressions import Update, missing
+from chainlit_dynamodb.dynamodb.given_client import ClientTransport
 from chainlit_dynamodb.dynamodb.table import Table, Write
-from chainlit_dynamodb.dynamodb.transport import AioTransport, ClientTransport, make_transport, resolve_target
 from chainlit_dynamodb.errors import (
     AccessDeniedError,
     ChainlitDynamoDBError,
     ConditionFailedError,
     ConfigurationError,
     CredentialsError,
+    RequestError,
     TransactionCancelledError,
     TransientError,
 )
 from chainlit_dynamodb.ops.embedded import free_port
 from tests.conftest import REGION
-from tests.engines.conftest import AIOHTTP, BOTO3, MakeTransport, boto3_client
+from tests.engines.conftest import AIOHTTP, BOTO3, MakeTransport, boto3_client, tried_for
 from tests.engines.wire import BREAK, HOST, SILENCE, Wire, answer, refusal
 
 KEY = {"PK": "p", "SK": "s"}
@@ -58,7 +63,7 @@ def _skip_what_botocore_cannot_parse(transport_kind: str, trouble: str) -> None:
 @pytest.fixture
 def wired(wire: Wire, make_transport: MakeTransport) -> Table:
     """A table behind the scripted server."""
-    return Table("chats", make_transport(wire.url), read_seconds=20, write_seconds=20)
+    return Table("chats", make_transport(wire.url), tried_for(20))
 
 
 @pytest.mark.parametrize("trouble", PASSING)
@@ -75,7 +80,7 @@ async def test_lasting_trouble_is_a_transient_error_without_content(
 ) -> None:
     _skip_what_botocore_cannot_parse(transport_kind, trouble)
     wire.will_answer(PASSING[trouble])
-    table = Table("chats", make_transport(wire.url), read_seconds=0.05, write_seconds=0.05)
+    table = Table("chats", make_transport(wire.url), tried_for(0.05))
     with pytest.raises(TransientError) as caught:
         await table.update(KEY, Update(assign={"x": "what the user wrote"}))
     assert caught.value.operation == "UpdateItem"
@@ -149,13 +154,13 @@ async def test_a_conflict_of_transactions_is_tried_again_and_a_failed_condition_
 
 
 async def test_an_endpoint_where_nobody_listens_is_a_transient_error(make_transport: MakeTransport) -> None:
-    table = Table("chats", make_transport(f"http://{HOST}:{free_port()}"), read_seconds=0.05)
+    table = Table("chats", make_transport(f"http://{HOST}:{free_port()}"), tried_for(0.05))
     with pytest.raises(TransientError, match="Is the endpoint reachable"):
         await table.get(KEY)
 
 
 async def test_an_endpoint_with_no_address_is_a_transient_error(make_transport: MakeTransport) -> None:
-    table = Table("chats", make_transport("http://nowhere.invalid:1"), read_seconds=0.05)
+    table = Table("chats", make_transport("http://nowhere.invalid:1"), tried_for(0.05))
     with pytest.raises(TransientError):
         await table.get(KEY)
 
@@ -163,9 +168,9 @@ async def test_an_endpoint_with_no_address_is_a_transient_error(make_transport: 
 async def test_silence_ends_in_a_transient_error(
     wire: Wire, make_transport: MakeTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transports, "READ_SECONDS", 0.1)
+    monkeypatch.setattr(aio_transport, "READ_SECONDS", 0.1)
     wire.will_answer(SILENCE)
-    table = Table("chats", make_transport(wire.url, read_timeout=0.1), read_seconds=0.05)
+    table = Table("chats", make_transport(wire.url, read_timeout=0.1), tried_for(0.05))
     with pytest.raises(TransientError, match="no answer"):
         await table.get(KEY)
 
@@ -173,8 +178,7 @@ async def test_silence_ends_in_a_transient_error(
 async def test_a_connection_the_server_has_closed_meanwhile_is_replaced(wire: Wire, wired: Table) -> None:
     wire.will_answer(FOUND)
     await wired.get(KEY)
-    for writer in list(wire._writers):
-        writer.transport.abort()
+    wire.break_connections()
     await asyncio.sleep(0.01)
     assert await wired.get(KEY) == {"x": 1}
 
@@ -258,7 +262,7 @@ def test_the_endpoint_is_found_as_by_the_sdks(name: str, monkeypatch: pytest.Mon
     assert resolve_target(None, "http://localhost:2", os.environ).endpoint_url == "http://localhost:2"
 
 
-@pytest.mark.parametrize("endpoint_url", ["localhost:8000", "nonsense", "http://"])
+@pytest.mark.parametrize("endpoint_url", ["localhost:8000", "nonsense", "http://", "http://localhost:port"])
 def test_an_endpoint_that_is_no_url_is_a_matter_of_configuration(endpoint_url: str) -> None:
     with pytest.raises(ConfigurationError, match="endpoint"):
         resolve_target(REGION, endpoint_url, {})
@@ -278,21 +282,20 @@ def test_an_unknown_profile_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_nothing_is_opened_before_the_first_call() -> None:
     transport = make_transport("chats", endpoint_url="http://nowhere.invalid:1")
     assert isinstance(transport, AioTransport)
-    assert transport._session is None
+    assert not transport.is_open
     await transport.close()
 
 
 def test_one_transport_serves_one_event_loop_after_the_other(transport_kind: str) -> None:
-    async def use(transport: Any) -> None:
-        async with Wire() as wire:
-            transport._endpoint_url = wire.url
-            transport._target = None
+    async def use(transport: AioTransport) -> None:
+        async with Wire(port):
             assert await transport.call("GetItem", {"TableName": "chats", "Key": {}}) == {}
             await transport.close()
 
     if transport_kind == BOTO3:
         pytest.skip("a client keeps its endpoint; threads know no loops")
-    transport = AioTransport("chats", REGION, None, {})
+    port = free_port()
+    transport = AioTransport("chats", REGION, f"http://{HOST}:{port}", {})
     for _ in range(2):
         asyncio.run(use(transport))
 
@@ -319,8 +322,7 @@ async def test_a_call_that_waits_keeps_nobody_else_waiting(wire: Wire, wired: Ta
     with pytest.raises(asyncio.CancelledError):
         await waiting
     if transport_kind == BOTO3:
-        for writer in list(wire._writers):  # threads cannot be cancelled
-            writer.transport.abort()
+        wire.break_connections()  # threads cannot be cancelled
 
 
 class _Awaitable:
@@ -332,8 +334,39 @@ class _Awaitable:
 
 
 async def test_a_client_whose_methods_give_awaitables_is_awaited() -> None:
-    table = Table("chats", ClientTransport("chats", _Awaitable()))
+    client: Any = _Awaitable()
+    table = Table("chats", ClientTransport("chats", client))
     assert await table.get(KEY) == {"b": "cmF3", "asked": "chats"}
+    await table.close()
+
+
+class _NoMapping:
+    """A client that answers with anything but a response, as a mock does that nobody has told what to answer."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def __getattr__(self, _: str) -> Any:
+        return lambda **_: self.answer
+
+
+@pytest.mark.parametrize("answer", [MagicMock(), None, [], "text", object()], ids=lambda a: type(a).__name__)
+async def test_a_client_that_answers_with_no_mapping_is_an_error_at_once(answer: Any) -> None:
+    client: Any = _NoMapping(answer)
+    table = Table("chats", ClientTransport("chats", client))
+    for request in (table.get, table.put):
+        with pytest.raises(RequestError, match="answered with no mapping") as caught:
+            await asyncio.wait_for(request(KEY), 5)
+        assert not isinstance(caught.value, TransientError)
+        assert caught.value.code == type(answer).__name__
+    await table.close()
+
+
+@pytest.mark.parametrize("client", [MagicMock(), AsyncMock()], ids=lambda c: type(c).__name__)
+async def test_a_mocked_client_is_an_error_at_once(client: Any) -> None:
+    table = Table("chats", ClientTransport("chats", client))
+    with pytest.raises(RequestError, match="answered with no mapping"):
+        await asyncio.wait_for(table.update(KEY, Update(assign={"x": 1})), 5)
     await table.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,8 +18,15 @@ SILENCE: Final = None
 
 @dataclass(frozen=True)
 class Received:
-    """A request as it came."""
+    """A request as it came.
 
+    Attributes:
+        url: As the request line has it: a path, or the whole URL where a proxy is asked.
+        headers: Names in lower case.
+        body: DynamoDB's JSON.
+    """
+
+    url: str
     headers: dict[str, str]
     body: dict[str, Any]
 
@@ -29,7 +37,7 @@ class Received:
 
 
 def answer(body: object, status: int = 200, *, announced: int | None = None) -> bytes:
-    """Give an HTTP answer.
+    """Return an HTTP answer.
 
     Args:
         body: JSON, or bytes as they are.
@@ -43,15 +51,22 @@ def answer(body: object, status: int = 200, *, announced: int | None = None) -> 
 
 
 def refusal(code: str, status: int = 400, **more: Any) -> bytes:
-    """Give a refusal as DynamoDB words it."""
+    """Return a refusal as DynamoDB words it."""
     return answer({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "no", **more}, status)
 
 
 class Wire:
     """Gives the scripted answers one after the other, then the last one for ever."""
 
-    def __init__(self) -> None:
-        """Answer with nothing found, until told otherwise."""
+    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+        """Answer with nothing found, until told otherwise.
+
+        Args:
+            port: Where to listen; 0 for any that is free.
+            tls: The certificate to show; `None` for plain HTTP.
+        """
+        self._port = port
+        self._tls = tls
         self.script: deque[bytes | None] = deque([answer({})])
         self.received: list[Received] = []
         self._server: asyncio.Server | None = None
@@ -64,7 +79,8 @@ class Wire:
     def url(self) -> str:
         """Where it listens."""
         assert self._server is not None
-        return f"http://{HOST}:{self._server.sockets[0].getsockname()[1]}"
+        scheme = "https" if self._tls else "http"
+        return f"{scheme}://{HOST}:{self._server.sockets[0].getsockname()[1]}"
 
     def will_answer(self, *answers: bytes | None) -> None:
         """Write the script."""
@@ -75,16 +91,20 @@ class Wire:
         async with self._arrival:
             await self._arrival.wait_for(lambda: len(self.received) >= count)
 
+    def break_connections(self) -> None:
+        """End every connection without a word."""
+        for writer in list(self._writers):
+            writer.transport.abort()
+
     async def __aenter__(self) -> Wire:
-        self._server = await asyncio.start_server(self._serve, HOST, 0)
+        self._server = await asyncio.start_server(self._serve, HOST, self._port, ssl=self._tls)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
         self._closing.set()
-        for writer in list(self._writers):
-            writer.transport.abort()
+        self.break_connections()
         await asyncio.gather(*self._tasks)
         await self._server.wait_closed()
 
@@ -105,11 +125,12 @@ class Wire:
 
     async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        url = head.split(" ", 2)[1]
         lines = [line.split(": ", 1) for line in head.split("\r\n")[1:] if line]
         headers = {name.lower(): value for name, value in lines}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         async with self._arrival:
-            self.received.append(Received(headers, json.loads(body)))
+            self.received.append(Received(url, headers, json.loads(body)))
             self._arrival.notify_all()
         answer = self.script.popleft() if len(self.script) > 1 else self.script[0]
         if answer is SILENCE:

@@ -17,12 +17,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chainlit_dynamodb.dynamodb.codec import plain
+from chainlit_dynamodb.dynamodb.codec import plain, weight_bytes
 from tests.unit.values import Colour, Level, Model, Mood, Pair, Raising, RaisingDict, any_text, anything, nested
 
 
 def as_json(value: Any) -> bytes:
-    """Give it as strict JSON."""
+    """Return it as strict JSON."""
     return json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
 
 
@@ -220,3 +220,12 @@ def test_the_warning_about_one_type_does_not_hide_another(caplog: pytest.LogCapt
     first, second = type("One", (), {}), type("Two", (), {})
     plain([first(), second()])
     assert [record.getMessage().count("One") for record in caplog.records] == [1, 0]
+
+
+@pytest.mark.parametrize("value", [None, True, 1, 1.5, "x" * 1_000, b"x" * 1_000, ["x"] * 9, {"a": {"b": [1]}}])
+def test_every_plain_value_has_a_weight(value: Any) -> None:
+    assert weight_bytes(value) >= 32
+
+
+def test_weight_grows_with_content() -> None:
+    assert weight_bytes({"a": ["x" * 10_000]}) > 10_000

@@ -1,6 +1,6 @@
 """Values between Python, JSON and DynamoDB.
 
-`plain` takes anything Chainlit may hand over and gives a JSON-clean copy of it:
+`plain` takes anything Chainlit may hand over and returns a JSON-clean copy of it:
 
 * `bool`, `str`, `int`, `float`, `None`, `dict`, `list`: themselves
 * NaN and infinities: `None`; floats too small for DynamoDB: 0
@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence, Set, ValuesView
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from numbers import Integral, Real
 from pathlib import PurePath
 from typing import Any, Final
@@ -48,11 +49,10 @@ _MAX_NATIVE_INT: Final = 10**MAX_NUMBER_DIGITS
 _MIN_MAGNITUDE: Final = 1e-129
 _MAX_COPY_DEPTH: Final = 128
 _ESCAPE: Final = "\x00"
-_warned_types: set[type] = set()
 
 
 def plain(value: Any) -> Any:
-    """Give a JSON-clean deep copy of any Python value. Never raises."""
+    """Return a JSON-clean deep copy of any Python value. Never raises."""
     return _plain(value, ())
 
 
@@ -114,10 +114,13 @@ def _plain_foreign(value: Any, parents: tuple[int, ...]) -> Any:
 
 
 def _named(kind: type) -> str:
-    if kind not in _warned_types:
-        _warned_types.add(kind)
-        logger.warning("A value of type %s.%s is stored as its name only", kind.__module__, kind.__qualname__)
+    _warn_once_of(kind)
     return f"<{kind.__qualname__}>"
+
+
+@lru_cache(maxsize=1024)
+def _warn_once_of(kind: type) -> None:
+    logger.warning("A value of type %s.%s is stored as its name only", kind.__module__, kind.__qualname__)
 
 
 def _map_key(key: Any) -> str:
@@ -286,3 +289,14 @@ def size_bytes(value: AttributeValue) -> int:
 def item_size_bytes(item: Mapping[str, AttributeValue]) -> int:
     """Estimate what an item counts towards the limit of 400 KB, names included."""
     return sum(len(name.encode()) + size_bytes(value) for name, value in item.items())
+
+
+def weight_bytes(value: Any) -> int:
+    """Estimate the memory of a plain value."""
+    if isinstance(value, (str, bytes)):
+        return len(value) + 48
+    if isinstance(value, dict):
+        return 64 + sum(len(k) + 48 + weight_bytes(v) for k, v in value.items())
+    if isinstance(value, list):
+        return 64 + sum(weight_bytes(v) for v in value)
+    return 32

@@ -18,17 +18,17 @@ class Placeholders:
         self._values: dict[str, AttributeValue] = {}
 
     def name(self, attribute: str) -> str:
-        """Give the placeholder of an attribute name."""
+        """Return the placeholder of an attribute name."""
         return self._names.setdefault(attribute, f"#{len(self._names)}")
 
     def value(self, value: AttributeValue) -> str:
-        """Give a placeholder for an AttributeValue."""
+        """Return a placeholder for an AttributeValue."""
         placeholder = f":{len(self._values)}"
         self._values[placeholder] = value
         return placeholder
 
     def request(self) -> dict[str, Any]:
-        """Give the parts of the request that explain the placeholders."""
+        """Return the parts of the request that explain the placeholders."""
         parts: dict[str, Any] = {}
         if self._names:
             parts["ExpressionAttributeNames"] = {short: name for name, short in self._names.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from chainlit_dynamodb.dynamodb.retry import RETRIED_CODES
 from chainlit_dynamodb.errors import (
     AccessDeniedError,
     ChainlitDynamoDBError,
@@ -16,26 +17,6 @@ from chainlit_dynamodb.errors import (
     TransactionCancelledError,
     TransientError,
 )
-
-TRANSIENT_CODES: Final = frozenset(
-    {
-        "InternalServerError",
-        "LimitExceededException",
-        "ProvisionedThroughputExceeded",
-        "ProvisionedThroughputExceededException",
-        "ReplicatedWriteConflictException",
-        "RequestLimitExceeded",
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "ServiceUnavailable",
-        "ThrottlingError",
-        "ThrottlingException",
-        "TransactionConflict",
-        "TransactionConflictException",
-        "TransactionInProgressException",
-    }
-)
-"""Service codes after which the same request may succeed, those of cancelled transactions included."""
 
 _CREDENTIAL_CODES: Final = frozenset(
     {
@@ -106,7 +87,7 @@ def coded_failure(
         reasons: The `CancellationReasons` of a transaction.
         status: HTTP status: what failed on the server's side may succeed a moment later, whatever its code.
     """
-    if code in TRANSIENT_CODES or status >= 500 or status in _TRANSIENT_STATUSES:
+    if code in RETRIED_CODES or status >= 500 or status in _TRANSIENT_STATUSES:
         return TransientError(operation, code, "DynamoDB is throttling or briefly unavailable")
     if code == "TransactionCanceledException":
         return _cancelled(operation, reasons)
@@ -155,6 +136,6 @@ def _cancelled(operation: str, reasons: Any) -> RequestError:
     found = [reason.get("Code") if isinstance(reason, dict) else None for reason in given]
     codes = [None if code in (None, "None") else str(code) for code in found]
     refused = {code for code in codes if code is not None}
-    if refused and refused <= TRANSIENT_CODES:
+    if refused and refused <= RETRIED_CODES:
         return TransientError(operation, "TransactionCanceledException", ", ".join(sorted(refused)))
     return TransactionCancelledError(operation, codes)

@@ -42,12 +42,12 @@ class Packed:
     content: bytes
 
     def attribute(self) -> dict[str, Any]:
-        """Give it as an AttributeValue."""
+        """Return it as an AttributeValue."""
         data = _HEADER.pack(_MAGIC, self.flags, self.raw_bytes) + self.content
         return {"B": base64.b64encode(data).decode()}
 
     def unpack(self) -> Any:
-        """Give the value, or `UNREADABLE`. May take a while for large values."""
+        """Return the value, or `UNREADABLE`. May take a while for large values."""
         try:
             text = _inflate(self.content, self.raw_bytes) if self.flags & _IS_COMPRESSED else self.content
             return json.loads(text, parse_constant=_refuse) if self.flags & _IS_JSON else text.decode()
@@ -74,12 +74,12 @@ class Split:
     digest: bytes
 
     def attribute(self) -> dict[str, Any]:
-        """Give it as an AttributeValue."""
+        """Return it as an AttributeValue."""
         note = _NOTE.pack(self.generation.encode(), self.count, self.digest)
         return Packed(self.flags | _IS_SPLIT, self.raw_bytes, note).attribute()
 
     def join(self, parts: list[bytes]) -> Packed | None:
-        """Put the parts together, or give `None` if they are not what was split."""
+        """Put the parts together, or return `None` if they are not what was split."""
         content = b"".join(parts)
         if len(parts) != self.count or _digest(content) != self.digest:
             return None

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from chainlit_dynamodb.dynamodb.codec import Item, decode_item, encode_item
 from chainlit_dynamodb.dynamodb.expressions import Condition, Placeholders, Update
-from chainlit_dynamodb.dynamodb.retry import READ_SECONDS, WRITE_SECONDS, retrying
+from chainlit_dynamodb.dynamodb.retry import Retries, RetryPolicies, RetryPolicy
 from chainlit_dynamodb.dynamodb.transport import Transport
 from chainlit_dynamodb.errors import TransientError
 
@@ -23,6 +23,8 @@ BATCH_WRITE_ITEMS: Final = 25
 
 KeyDict = Mapping[str, str]
 T = TypeVar("T")
+
+_DEFAULT_POLICIES: Final = RetryPolicies()
 
 
 class Page(NamedTuple):
@@ -53,7 +55,7 @@ class Query:
         start_key: Where to go on.
         attributes: What to return; `None` for everything. The cost is that of the whole items.
         consistent: See all finished writes. Not possible on an index.
-        patient: Keep trying as long as writes do, because a write depends on it.
+        policy: How long it is tried; `None` for as long as reads are.
     """
 
     key: Condition
@@ -63,10 +65,10 @@ class Query:
     start_key: Item | None = None
     attributes: Sequence[str] = field(default=())
     consistent: bool = False
-    patient: bool = False
+    policy: RetryPolicy | None = None
 
     def request(self) -> dict[str, Any]:
-        """Give the request of the Query operation, without the table's name."""
+        """Return the request of the Query operation, without the table's name."""
         placeholders = Placeholders()
         request: dict[str, Any] = {"KeyConditionExpression": self.key(placeholders)}
         if self.index is not None:
@@ -85,91 +87,76 @@ class Query:
 class Table:
     """One DynamoDB table."""
 
-    def __init__(
-        self,
-        name: str,
-        transport: Transport,
-        *,
-        read_seconds: float = READ_SECONDS,
-        write_seconds: float = WRITE_SECONDS,
-    ) -> None:
+    def __init__(self, name: str, transport: Transport, retry: RetryPolicies = _DEFAULT_POLICIES) -> None:
         """Take a transport, which `close` closes.
 
         Args:
             name: The table's name.
             transport: Sends single requests.
-            read_seconds: How long reads are tried.
-            write_seconds: How long writes are tried.
+            retry: How long requests are tried.
         """
         self.name = name
+        self.retry = retry
         self._transport = transport
-        self._read_seconds = read_seconds
-        self._write_seconds = write_seconds
+        self._retries = Retries()
 
     async def close(self) -> None:
         """Close the transport."""
         await self._transport.close()
 
-    async def get(self, key: KeyDict, *, attributes: Sequence[str] = (), patient: bool = False) -> Item | None:
+    async def get(
+        self, key: KeyDict, *, attributes: Sequence[str] = (), policy: RetryPolicy | None = None
+    ) -> Item | None:
         """Read one item, seeing all finished writes.
 
         Args:
             key: Its primary key.
             attributes: What to return; empty for everything.
-            patient: Keep trying as long as writes do, because a write depends on it.
+            policy: How long it is tried; `None` for as long as reads are.
 
         Returns:
             The item, or `None` if there is none.
 
         Cost: 1 read unit per 4 KB of the whole item.
         """
-        placeholders = Placeholders()
-        projection = _projection(attributes, placeholders)
-        request = {"Key": encode_item(key), "ConsistentRead": True, **projection, **placeholders.request()}
-        response = await self._read("GetItem", request, patient=patient)
+        request = {"TableName": self.name, "Key": encode_item(key), "ConsistentRead": True, **_projected(attributes)}
+        response = await self._retries.run(policy or self.retry.read, self._call, "GetItem", request)
         return decode_item(response["Item"]) if "Item" in response else None
 
     async def batch_get(
-        self, keys: Sequence[KeyDict], *, attributes: Sequence[str] = (), patient: bool = False
+        self, keys: Sequence[KeyDict], *, attributes: Sequence[str] = (), policy: RetryPolicy | None = None
     ) -> list[Item]:
         """Read many items, seeing all finished writes, in no particular order. Missing ones are left out.
 
         Args:
             keys: Their primary keys.
             attributes: What to return; empty for everything.
-            patient: Keep trying as long as writes do, because a write depends on it.
+            policy: How long each request is tried; `None` for as long as reads are.
 
         Cost: 1 read unit per 4 KB of each whole item; one request per 100 keys.
         """
         items: list[Item] = []
         for chunk in chunks(keys, BATCH_GET_KEYS):
-            items += await self._batch_get(chunk, attributes, self._read_time(patient=patient))
+            waiting: list[Any] = [encode_item(key) for key in chunk]
+            await self._retries.run(policy or self.retry.read, self._batch_get, waiting, attributes, items)
         return items
 
-    async def _batch_get(self, keys: Sequence[KeyDict], attributes: Sequence[str], seconds: float) -> list[Item]:
-        placeholders = Placeholders()
-        projection = _projection(attributes, placeholders)
-        options = {"ConsistentRead": True, **projection, **placeholders.request()}
-        waiting: list[Any] = [encode_item(key) for key in keys]
-        items: list[Item] = []
-
-        async def read_rest() -> None:
-            request = {"RequestItems": {self.name: {"Keys": waiting, **options}}}
-            response = await self._call("BatchGetItem", request)
-            items.extend(decode_item(item) for item in response.get("Responses", {}).get(self.name, ()))
-            waiting[:] = response.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", ())
-            if waiting:
-                raise TransientError("BatchGetItem", "UnprocessedKeys", f"{len(waiting)} keys not read yet")
-
-        await retrying(read_rest, give_up_after_seconds=seconds)
-        return items
+    async def _batch_get(self, waiting: list[Any], attributes: Sequence[str], items: list[Item]) -> None:
+        """Move what DynamoDB answers from the waiting keys to the items."""
+        asked = {"Keys": waiting, "ConsistentRead": True, **_projected(attributes)}
+        response = await self._call("BatchGetItem", {"RequestItems": {self.name: asked}})
+        items.extend(decode_item(item) for item in response.get("Responses", {}).get(self.name, ()))
+        waiting[:] = response.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", ())
+        if waiting:
+            raise TransientError("BatchGetItem", "UnprocessedKeys", f"{len(waiting)} keys not read yet")
 
     async def query_page(self, query: Query) -> Page:
         """Read one page. It may be short or empty while more follows.
 
         Cost: read units for all items of the page: 1 per 4 KB if consistent, else half.
         """
-        response = await self._read("Query", {"TableName": self.name, **query.request()}, patient=query.patient)
+        request = {"TableName": self.name, **query.request()}
+        response = await self._retries.run(query.policy or self.retry.read, self._call, "Query", request)
         last = response.get("LastEvaluatedKey")
         items = [decode_item(item) for item in response.get("Items", ())]
         return Page(items, decode_item(last) if last else None)
@@ -181,7 +168,7 @@ class Table:
             yield page.items
             if page.next_key is None:
                 return
-            query = _from(query, page.next_key)
+            query = replace(query, start_key=page.next_key)
 
     async def update(
         self, key: KeyDict, update: Update, *, condition: Condition | None = None, give_back: str = "NONE"
@@ -204,20 +191,21 @@ class Table:
         Cost: 1 write unit per KB of the larger of old and new item, and again for each index entry it changes.
         """
         request = {**self._update(Write(key, update, condition)), "ReturnValues": give_back}
-        response = await self._write("UpdateItem", request)
+        response = await self._retries.run(self.retry.write, self._call, "UpdateItem", request)
         return decode_item(response.get("Attributes", {}))
 
     async def put(self, item: Item) -> None:
         """Write an item, replacing what was there. Cost: 1 write unit per KB of the larger of the two."""
-        await self._write("PutItem", {"TableName": self.name, "Item": encode_item(item)})
+        request = {"TableName": self.name, "Item": encode_item(item)}
+        await self._retries.run(self.retry.write, self._call, "PutItem", request)
 
     async def delete(self, key: KeyDict, *, condition: Condition | None = None) -> Item | None:
-        """Delete an item and give what it was; `None` if there was none.
+        """Delete an item and return what it was; `None` if there was none.
 
         Cost: 1 write unit per KB of the item.
         """
         request = {**self._delete(Write(key, None, condition)), "ReturnValues": "ALL_OLD"}
-        response = await self._write("DeleteItem", request)
+        response = await self._retries.run(self.retry.write, self._call, "DeleteItem", request)
         return decode_item(response["Attributes"]) if response.get("Attributes") else None
 
     async def batch_delete(self, keys: Sequence[KeyDict]) -> None:
@@ -226,18 +214,15 @@ class Table:
         Cost: 1 write unit per KB of each item; one request per 25.
         """
         for chunk in chunks(keys, BATCH_WRITE_ITEMS):
-            await self._batch_delete(chunk)
+            waiting: list[Any] = [{"DeleteRequest": {"Key": encode_item(key)}} for key in chunk]
+            await self._retries.run(self.retry.write, self._batch_delete, waiting)
 
-    async def _batch_delete(self, keys: Sequence[KeyDict]) -> None:
-        waiting: list[Any] = [{"DeleteRequest": {"Key": encode_item(key)}} for key in keys]
-
-        async def delete_rest() -> None:
-            response = await self._call("BatchWriteItem", {"RequestItems": {self.name: waiting}})
-            waiting[:] = response.get("UnprocessedItems", {}).get(self.name, ())
-            if waiting:
-                raise TransientError("BatchWriteItem", "UnprocessedItems", f"{len(waiting)} items not written yet")
-
-        await retrying(delete_rest, give_up_after_seconds=self._write_seconds)
+    async def _batch_delete(self, waiting: list[Any]) -> None:
+        """Take what DynamoDB has done off the waiting deletions."""
+        response = await self._call("BatchWriteItem", {"RequestItems": {self.name: waiting}})
+        waiting[:] = response.get("UnprocessedItems", {}).get(self.name, ())
+        if waiting:
+            raise TransientError("BatchWriteItem", "UnprocessedItems", f"{len(waiting)} items not written yet")
 
     async def transact(self, writes: Sequence[Write]) -> None:
         """Do all of the writes or none.
@@ -250,7 +235,8 @@ class Table:
         Cost: 2 write units per KB of each item.
         """
         parts = [{"Update": self._update(w)} if w.update else {"Delete": self._delete(w)} for w in writes]
-        await self._write("TransactWriteItems", {"TransactItems": parts, "ClientRequestToken": str(uuid4())})
+        request = {"TransactItems": parts, "ClientRequestToken": str(uuid4())}
+        await self._retries.run(self.retry.write, self._call, "TransactWriteItems", request)
 
     def _update(self, write: Write) -> dict[str, Any]:
         placeholders = Placeholders()
@@ -266,16 +252,6 @@ class Table:
         request = {"TableName": self.name, "Key": encode_item(write.key)}
         return {**request, **condition, **placeholders.request()}
 
-    def _read_time(self, *, patient: bool) -> float:
-        return self._write_seconds if patient else self._read_seconds
-
-    async def _read(self, operation: str, request: dict[str, Any], *, patient: bool = False) -> dict[str, Any]:
-        request, seconds = {"TableName": self.name, **request}, self._read_time(patient=patient)
-        return await retrying(lambda: self._call(operation, request), give_up_after_seconds=seconds)
-
-    async def _write(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        return await retrying(lambda: self._call(operation, request), give_up_after_seconds=self._write_seconds)
-
     async def _call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         if not logger.isEnabledFor(logging.DEBUG):
             return await self._transport.call(operation, request)
@@ -286,6 +262,11 @@ class Table:
         return response
 
 
+def _projected(attributes: Sequence[str]) -> dict[str, Any]:
+    placeholders = Placeholders()
+    return {**_projection(attributes, placeholders), **placeholders.request()}
+
+
 def _projection(attributes: Sequence[str], placeholders: Placeholders) -> dict[str, str]:
     if not attributes:
         return {}
@@ -294,10 +275,6 @@ def _projection(attributes: Sequence[str], placeholders: Placeholders) -> dict[s
 
 def _condition(condition: Condition | None, placeholders: Placeholders) -> dict[str, str]:
     return {} if condition is None else {"ConditionExpression": condition(placeholders)}
-
-
-def _from(query: Query, start_key: Item) -> Query:
-    return replace(query, start_key=start_key)
 
 
 def _capacity(response: Mapping[str, Any]) -> float:
