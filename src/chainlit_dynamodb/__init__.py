@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chainlit_dynamodb.data_layer import DynamoDBDataLayer
+    from chainlit_dynamodb.dynamodb.retry import RetryPolicies, RetryPolicy
+    from chainlit_dynamodb.dynamodb.transport import Transport
     from chainlit_dynamodb.errors import (
         AccessDeniedError,
         ChainlitDynamoDBError,
@@ -53,10 +55,13 @@ _MODULES = {
     "MissingDependencyError": "errors",
     "ObjectExistsError": "errors",
     "RequestError": "errors",
+    "RetryPolicies": "dynamodb.retry",
+    "RetryPolicy": "dynamodb.retry",
     "S3StorageClient": "storage.s3",
     "SchemaError": "errors",
     "StorageClient": "storage.base",
     "StorageError": "errors",
+    "Transport": "dynamodb.transport",
     "storage_from_url": "storage.from_url",
 }
 
@@ -78,10 +83,13 @@ __all__ = [
     "MissingDependencyError",
     "ObjectExistsError",
     "RequestError",
+    "RetryPolicies",
+    "RetryPolicy",
     "S3StorageClient",
     "SchemaError",
     "StorageClient",
     "StorageError",
+    "Transport",
     "storage_from_url",
 ]
 

@@ -8,32 +8,32 @@ from chainlit_dynamodb.dynamodb.codec import plain
 
 
 def id_of(value: object) -> str:
-    """Give an id as it is, and "" for what is no text: no key is made of that."""
+    """Return an id as it is, and "" for what is no text: no key is made of that."""
     return str.__str__(value) if issubclass(type(value), str) else ""
 
 
 def text_of(value: object) -> str | None:
-    """Give a text, and `None` for anything else."""
+    """Return a text, and `None` for anything else."""
     return plain(value) if issubclass(type(value), str) else None
 
 
 def dict_of(value: object) -> dict[str, Any] | None:
-    """Give a plain copy of a mapping, and `None` for anything else."""
+    """Return a plain copy of a mapping, and `None` for anything else."""
     copied = plain(value)
     return copied if isinstance(copied, dict) else None
 
 
 def list_of(value: object) -> list[Any] | None:
-    """Give a plain copy of a list, and `None` for anything else."""
+    """Return a plain copy of a list, and `None` for anything else."""
     copied = plain(value)
     return copied if isinstance(copied, list) else None
 
 
-def opinion_of(value: object) -> int | None:
-    """Give a feedback's 0 or 1, and `None` for anything else."""
+def feedback_value_of(value: object) -> int | None:
+    """Return a feedback value, 0 or 1, and `None` for anything else."""
     return int(value) if isinstance(value, int) and value in (0, 1) else None
 
 
 def count_of(value: object) -> int:
-    """Give a number of things, and 0 for what is none."""
+    """Return a number of things, and 0 for anything else."""
     return value if type(value) is int else 0

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
-from chainlit_dynamodb.chat.elements import Content
+from chainlit_dynamodb.chat.changes import Content, File
 from chainlit_dynamodb.errors import ChainlitDynamoDBError, StorageError
+from chainlit_dynamodb.schema import ID, MIME, NAME, THREAD_ID
 from chainlit_dynamodb.storage.base import DEFAULT_MIME, StorageClient, content_disposition
 
-_MAX_SEGMENT_CHARS = 300
+_MAX_SEGMENT_CHARS: Final = 300
 
 
 class StorageAttachments:
@@ -28,7 +29,7 @@ class StorageAttachments:
         self._takes_disposition = _takes_disposition(provider)
 
     async def upload(self, object_key: str, content: Content, mime: str, name: str) -> str:
-        """Store a file and give the key it really has.
+        """Store a file and return the key it really has.
 
         Raises:
             StorageError: It could not be stored.
@@ -55,7 +56,7 @@ class StorageAttachments:
             raise StorageError(f"The storage provider did not delete {object_key}")
 
     async def url(self, object_key: str) -> str:
-        """Give a fresh URL.
+        """Return a fresh URL.
 
         Raises:
             StorageError: It could not be signed.
@@ -81,9 +82,11 @@ class StorageAttachments:
             raise StorageError(f"{type(self._provider).__name__}.{method} {where}: {type(exc).__name__}") from exc
 
 
-def object_key_of(user_id: str | None, thread_id: str, element_id: str) -> str:
-    """Give the object key of an element: its user, thread and id, so that a user's files lie together."""
-    return "/".join(_segment(part) for part in (user_id or "anonymous", thread_id, element_id))
+def file_of(element: dict[str, Any], content: Content, user_id: str | None) -> File:
+    """Return the file of an element, under a key of its user, thread and id, so that a user's files lie together."""
+    parts = (user_id or "anonymous", element[THREAD_ID], element[ID])
+    key = "/".join(_segment(part) for part in parts)
+    return File(key, content, element.get(MIME) or DEFAULT_MIME, element.get(NAME) or "file")
 
 
 def _segment(text: str) -> str:

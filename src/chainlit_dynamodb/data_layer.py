@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from chainlit.data.base import BaseDataLayer
 from chainlit.data.storage_clients.base import BaseStorageClient
@@ -12,30 +12,31 @@ from chainlit.types import ThreadFilter as ChainlitFilter
 from chainlit.user import PersistedUser, User
 from fastapi import HTTPException
 
-from chainlit_dynamodb.arguments import count_of, dict_of, id_of, list_of, opinion_of, text_of
-from chainlit_dynamodb.attachments import StorageAttachments, object_key_of
-from chainlit_dynamodb.background import in_background, queued
-from chainlit_dynamodb.chat.elements import Content, File
-from chainlit_dynamodb.chat.large_values import COMPRESS_ABOVE_BYTES
+from chainlit_dynamodb.arguments import count_of, dict_of, feedback_value_of, id_of, list_of, text_of
+from chainlit_dynamodb.attachments import StorageAttachments, file_of
+from chainlit_dynamodb.chat.listing import ThreadFilter
 from chainlit_dynamodb.chat.store import ChatStore
-from chainlit_dynamodb.chat.thread_reader import ThreadFilter
-from chainlit_dynamodb.chat.transcript import FAVORITE
 from chainlit_dynamodb.chat.users import CACHE_SECONDS
-from chainlit_dynamodb.chat.writer import MAX_PENDING_BYTES
+from chainlit_dynamodb.chat.writer import MAX_PENDING_BYTES, Backlog
+from chainlit_dynamodb.decorators import in_background, missing_if_impossible, nothing, queued
+from chainlit_dynamodb.dynamodb.connect import make_transport
+from chainlit_dynamodb.dynamodb.given_client import DynamoDBClient
+from chainlit_dynamodb.dynamodb.retry import RetryPolicies
 from chainlit_dynamodb.dynamodb.table import Table
-from chainlit_dynamodb.dynamodb.transport import make_transport
-from chainlit_dynamodb.errors import ConfigurationError, CursorError, InvalidIdError
-from chainlit_dynamodb.snapshots import (
-    element_content,
-    element_fields,
+from chainlit_dynamodb.dynamodb.transport import Transport
+from chainlit_dynamodb.errors import ConfigurationError, CursorError
+from chainlit_dynamodb.rows.large_values import COMPRESS_ABOVE_BYTES
+from chainlit_dynamodb.rows.rows import Rows
+from chainlit_dynamodb.schema import FAVORITE
+from chainlit_dynamodb.session import (
     is_without_browser,
+    may_touch,
     session_thread_id,
-    session_user,
     session_user_id,
-    step_fields,
-    step_metadata,
+    unstored_owner_of,
 )
-from chainlit_dynamodb.storage.base import DEFAULT_MIME, StorageClient
+from chainlit_dynamodb.snapshots import element_content, element_fields, step_fields, step_metadata
+from chainlit_dynamodb.storage.base import StorageClient
 
 if TYPE_CHECKING:
     from chainlit.element import Element, ElementDict
@@ -44,12 +45,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger("chainlit.DynamoDB")
 
 CLOSE_SECONDS: Final = 10.0
+RETRY: Final = RetryPolicies()
 USER_MESSAGE: Final = "user_message"
 
-BaseStorageClient.register(StorageClient)
+
+def _no_threads() -> PaginatedResponse[ThreadDict]:
+    return PaginatedResponse(pageInfo=PageInfo(False, None, None), data=[])
 
 
-class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
+BaseStorageClient.register(StorageClient)  # type: ignore[type-abstract]  # what `register` is for
+
+
+class DynamoDBDataLayer(BaseDataLayer):
     """Keeps Chainlit's users, threads, steps, elements, feedback and favourites in one DynamoDB table.
 
     Nothing is opened before the first call, so it may be made in the synchronous `@cl.data_layer` function.
@@ -58,12 +65,14 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
     def __init__(
         self,
         table_name: str,
-        client: Any = None,
+        client: DynamoDBClient | None = None,
         storage_provider: Any = None,
         user_thread_limit: int = 10,
         *,
         region_name: str | None = None,
         endpoint_url: str | None = None,
+        transport: Transport | None = None,
+        retry: RetryPolicies = RETRY,
         user_cache_seconds: float = CACHE_SECONDS,
         max_pending_bytes: int = MAX_PENDING_BYTES,
         compress_above: int | None = COMPRESS_ABOVE_BYTES,
@@ -80,6 +89,8 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
             user_thread_limit: How many threads one request to the index reads. Pages are always filled.
             region_name: Wins over `AWS_REGION`, `AWS_DEFAULT_REGION` and the profile.
             endpoint_url: Wins over `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL` and the profile.
+            transport: Sends the requests in place of all these, as one that counts them; closed with the layer.
+            retry: How long reads, which somebody awaits, and writes are tried.
             user_cache_seconds: How long a user is served from memory; 0 asks every time. In an outage, as last seen.
             max_pending_bytes: How much may wait in memory to be written before callers have to wait.
             compress_above: The size in bytes above which values are compressed; `None` never compresses.
@@ -92,6 +103,8 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
             raise ConfigurationError("table_name must be the name of a DynamoDB table.")
         if user_thread_limit < 1:
             raise ConfigurationError("user_thread_limit must be at least 1.")
+        if client is not None and transport is not None:
+            raise ConfigurationError("client and transport exclude each other.")
         self.table_name = table_name
         self.client = client
         self.storage_provider = storage_provider
@@ -99,15 +112,22 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
         self._close_seconds = close_seconds
         self._attachments = StorageAttachments(storage_provider) if storage_provider is not None else None
         self._warned_without_storage = False
+        transport = transport or make_transport(table_name, client, region_name, endpoint_url)
+        self._rows = Rows(Table(table_name, transport, retry), compress_above_bytes=compress_above)
         self._store = ChatStore(
-            Table(table_name, make_transport(table_name, client, region_name, endpoint_url)),
+            self._rows,
             self._attachments,
             page_items=user_thread_limit,
             cache_seconds=user_cache_seconds,
             max_pending_bytes=max_pending_bytes,
-            compress_above_bytes=compress_above,
         )
 
+    @property
+    def backlog(self) -> Backlog:
+        """What is not stored yet: how many rows and changes wait, and the memory they hold."""
+        return self._store.writer.backlog
+
+    @missing_if_impossible(nothing)
     async def get_user(self, identifier: str) -> PersistedUser | None:
         """Read a user, or `None`. Called at every authenticated HTTP request.
 
@@ -124,6 +144,7 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
         stored = await self._store.users.upsert(id_of(user.identifier), dict_of(user.metadata) or {})
         return PersistedUser(**stored)
 
+    @missing_if_impossible(str, level=logging.WARNING)
     async def upsert_feedback(self, feedback: Feedback) -> str:
         """Set the feedback of a step, replacing an earlier one, and put its id on the object.
 
@@ -133,17 +154,15 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
         Cost: about 4 read units and 4 to 8 write units.
         """
         step_id, thread_id = id_of(feedback.forId), id_of(feedback.threadId) or None
-        value, comment = opinion_of(feedback.value), text_of(feedback.comment)
-        try:
-            found = None if value is None else await self._store.feedback.upsert(step_id, thread_id, value, comment)
-        except InvalidIdError:
-            found = None
+        value, comment = feedback_value_of(feedback.value), text_of(feedback.comment)
+        found = None if value is None else await self._store.feedback.upsert(step_id, thread_id, value, comment)
         if found is None:
             logger.warning("Feedback for an unknown step is not stored")
             return ""
         feedback.id = found
         return found
 
+    @missing_if_impossible(bool)
     async def delete_feedback(self, feedback_id: str) -> bool:
         """Delete feedback by the id `upsert_feedback` gave.
 
@@ -170,24 +189,23 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
         thread_id = fields["threadId"]
         if not fields.get("forId"):
             return
-        if not await self._may_touch(thread_id):
+        if not await may_touch(thread_id, self.get_thread_author):
             logger.warning("An element for another user's thread is refused: thread %r", thread_id)
             return
-        if content is None:
-            await self._store.elements.upsert(thread_id, fields["id"], fields, None)
-        elif self._attachments is None:
+        if content is not None and self._attachments is None:
             self._warn_without_storage()
-        else:
-            await self._store.elements.upsert(thread_id, fields["id"], fields, _file(fields, content))
+            return
+        file = None if content is None else file_of(fields, content, session_user_id())
+        await self._store.elements.upsert(thread_id, fields["id"], fields, file)
 
+    @missing_if_impossible(nothing)
     async def get_element(self, thread_id: str, element_id: str) -> ElementDict | None:
         """Read an element with a fresh URL, or `None`. Cost: 1 read unit per 4 KB."""
-        try:
-            return await self._store.elements.get(id_of(thread_id), id_of(element_id))
-        except InvalidIdError:
-            return None
+        element = await self._store.elements.get(id_of(thread_id), id_of(element_id))
+        return cast("ElementDict | None", element)
 
     @queued
+    @missing_if_impossible(nothing, level=logging.WARNING)
     async def delete_element(self, element_id: str, thread_id: str | None = None) -> None:
         """Delete an element and its file, in the session's thread if none is named.
 
@@ -197,13 +215,10 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
         Cost: 1 read unit and 1 write unit per KB.
         """
         thread_id = session_thread_id() if thread_id is None else id_of(thread_id)
-        if not await self._may_touch(thread_id):
+        if not await may_touch(thread_id, self.get_thread_author):
             logger.warning("Deleting an element of another user's thread is refused: thread %r", thread_id)
             return
-        try:
-            await self._store.elements.delete(thread_id, id_of(element_id))
-        except InvalidIdError as exc:
-            logger.warning("delete_element: %s", exc)
+        await self._store.elements.delete(thread_id, id_of(element_id))
 
     @queued
     @in_background
@@ -247,23 +262,21 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
         thread_id = self._store.lookup.recall(step_id, near=near) or near
         await self._store.steps.delete(thread_id, step_id)
 
+    @missing_if_impossible(str)
     async def get_thread_author(self, thread_id: str) -> str:
-        """Give the identifier of a thread's owner, or "" for unknown threads. Cost: 1 read unit per 4 KB."""
-        try:
-            return await self._store.threads.author(id_of(thread_id))
-        except InvalidIdError:
-            return ""
+        """Return the identifier of a thread's owner, or "" for unknown threads. Cost: 1 read unit per 4 KB."""
+        return await self._store.threads.author(id_of(thread_id))
 
+    @missing_if_impossible(nothing)
     async def get_thread(self, thread_id: str) -> ThreadDict | None:
         """Read a thread whole, or `None`. It holds everything this process has been told to store.
 
         Cost: 1 read unit per 4 KB of the whole thread.
         """
-        try:
-            return await self._store.reader.get(id_of(thread_id))
-        except InvalidIdError:
-            return None
+        thread = await self._store.transcripts.get(id_of(thread_id))
+        return cast("ThreadDict | None", thread)
 
+    @missing_if_impossible(_no_threads)
     async def list_threads(self, pagination: Pagination, filters: ChainlitFilter) -> PaginatedResponse[ThreadDict]:
         """Read a full page of a user's threads, newest activity first; `createdAt` is the last activity.
 
@@ -273,14 +286,15 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
         Cost: 1 read unit per thread shown, and half a unit per 30 threads of index read.
         """
         search, cursor = (text_of(filters.search) or "").strip() or None, text_of(pagination.cursor) or None
-        wanted = ThreadFilter(search, opinion_of(filters.feedback))
+        wanted = ThreadFilter(search, feedback_value_of(filters.feedback))
         try:
-            page = await self._store.reader.page(id_of(filters.userId), count_of(pagination.first), cursor, wanted)
+            page = await self._store.listing.page(id_of(filters.userId), count_of(pagination.first), cursor, wanted)
         except CursorError as exc:
             raise HTTPException(status_code=400, detail=str(exc)) from exc
         info = PageInfo(page.has_next, page.start_cursor, page.end_cursor)
-        return PaginatedResponse(pageInfo=info, data=page.threads)
+        return PaginatedResponse(pageInfo=info, data=cast("list[ThreadDict]", page.threads))
 
+    @missing_if_impossible(nothing, level=logging.WARNING)
     async def update_thread(
         self,
         thread_id: str,
@@ -298,18 +312,16 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
         thread_id, name, user_id = id_of(thread_id), text_of(name), id_of(user_id) or None
         if user_id is None and name is not None:
             user_id = await self._owner_of_session(thread_id)
-        try:
-            await self._store.threads.update(
-                thread_id,
-                name=name,
-                user_id=user_id,
-                user_identifier=self._store.users.identifier_of(user_id) if user_id else None,
-                metadata=dict_of(metadata),
-                tags=list_of(tags),
-            )
-        except InvalidIdError as exc:
-            logger.warning("update_thread: not stored: %s", exc)
+        await self._store.threads.update(
+            thread_id,
+            name=name,
+            user_id=user_id,
+            user_identifier=self._store.users.identifier_of(user_id) if user_id else None,
+            metadata=dict_of(metadata),
+            tags=list_of(tags),
+        )
 
+    @missing_if_impossible(nothing)
     async def delete_thread(self, thread_id: str) -> None:
         """Delete a thread with its steps, elements, feedback and files. It stays deleted.
 
@@ -318,17 +330,12 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
 
         Cost: a read of the whole thread twice, and 1 write unit per KB of each row.
         """
-        try:
-            await self._store.deletion.delete(id_of(thread_id))
-        except InvalidIdError:
-            return
+        await self._store.deletion.delete(id_of(thread_id))
 
+    @missing_if_impossible(list)
     async def get_favorite_steps(self, user_id: str) -> list[StepDict]:
         """Read a user's favourite steps, newest first. Cost: one query, and 1 read unit per 4 KB of each."""
-        try:
-            return await self._store.favorites.of_user(id_of(user_id))
-        except InvalidIdError:
-            return []
+        return cast("list[StepDict]", await self._store.favorites.of_user(id_of(user_id)))
 
     async def set_step_favorite(self, step_dict: StepDict, favorite: bool) -> StepDict:
         """Make a step a favourite of the session's user, or no favourite. Never queued, and so when it returns.
@@ -339,24 +346,13 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
         Cost: 1 write unit per KB of the step, and 1 of the index.
         """
         fields, favorite = step_fields(step_dict), favorite is True
-        flagged: Any = {**(dict_of(step_dict) or {}), "metadata": {**step_metadata(step_dict), FAVORITE: favorite}}
-        try:
-            known = await self._store.favorites.set(
-                session_user_id() or "",
-                fields["threadId"],
-                fields["id"],
-                favorite=favorite,
-                created_at=str(fields.get("createdAt") or ""),
-                metadata=fields.get("metadata") or {},
-            )
-        except InvalidIdError:
-            known = False
-        if not known:
+        if not await self._set_favorite(fields, favorite):
             logger.warning("set_step_favorite: there is no such step: %s", fields["id"])
-        return flagged
+        flagged = {**(dict_of(step_dict) or {}), "metadata": {**step_metadata(step_dict), FAVORITE: favorite}}
+        return cast("StepDict", flagged)
 
     async def build_debug_url(self) -> str:
-        """Give "", so that Chainlit shows no debug button. Cost: none."""
+        """Return "", so that Chainlit shows no debug button. Cost: none."""
         return ""
 
     async def close(self) -> None:
@@ -367,34 +363,33 @@ class DynamoDBDataLayer(BaseDataLayer):  # type: ignore[misc]
         lost = await self._store.writer.drain(self._close_seconds)
         if lost:
             logger.error("Closed with %d writes that could not be stored in time", lost)
-        for closing in (self._attachments, self._store.table):
+        for closing in (self._attachments, self._rows):
             try:
                 if closing is not None:
                     await closing.close()
             except Exception as exc:  # noqa: BLE001 - the process is ending
                 logger.warning("While closing: %s", type(exc).__name__)
 
-    async def _may_touch(self, thread_id: str) -> bool:
-        """Tell whether the session may change elements of a thread; Chainlit itself does not check."""
-        if thread_id == session_thread_id():
-            return True
-        user = session_user()
-        return user is not None and await self.get_thread_author(thread_id) == user.identifier
+    @missing_if_impossible(bool)
+    async def _set_favorite(self, fields: dict[str, Any], favorite: bool) -> bool:
+        return await self._store.favorites.set(
+            session_user_id() or "",
+            fields["threadId"],
+            fields["id"],
+            favorite=favorite,
+            created_at=str(fields.get("createdAt") or ""),
+            metadata=fields.get("metadata") or {},
+        )
 
     async def _owner_of_session(self, thread_id: str) -> str | None:
         """Find the owner of a new chat when Chainlit could not: its read of the user had failed."""
-        user = session_user()
-        if user is None or isinstance(user, PersistedUser) or session_thread_id() != thread_id:
+        user = unstored_owner_of(thread_id)
+        if user is None:
             return None
         found = await self._store.users.get(user.identifier)
-        return str(found["id"]) if found else str(user.identifier)
+        return found["id"] if found else user.identifier
 
     def _warn_without_storage(self) -> None:
         if not self._warned_without_storage:
             self._warned_without_storage = True
             logger.warning("Files of elements are not kept: pass storage_provider= to keep them")
-
-
-def _file(fields: dict[str, Any], content: Content) -> File:
-    key = object_key_of(session_user_id(), fields["threadId"], fields["id"])
-    return File(key, content, fields.get("mime") or DEFAULT_MIME, fields.get("name") or "file")

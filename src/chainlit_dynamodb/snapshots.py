@@ -1,17 +1,16 @@
-"""What a Chainlit session, step or element is at this moment: Chainlit goes on changing them."""
+"""What a Chainlit step or element is at this moment: Chainlit goes on changing them."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from chainlit.context import ChainlitContextException, context
-from chainlit.session import HTTPSession
-
 from chainlit_dynamodb.arguments import dict_of, id_of
-from chainlit_dynamodb.chat.elements import Content
-from chainlit_dynamodb.chat.transcript import FAVORITE
+from chainlit_dynamodb.chat.changes import Content
+from chainlit_dynamodb.schema import CHAINLIT_KEY, FAVORITE, ID, METADATA, OBJECT_KEY, THREAD_ID
+from chainlit_dynamodb.session import is_without_browser, session_thread_id
 
 if TYPE_CHECKING:
     from chainlit.element import Element
@@ -20,71 +19,47 @@ if TYPE_CHECKING:
 _READ_NOW_BYTES: Final = 32 * 1024 * 1024
 
 
-def session_user() -> Any:
-    """Give the user of the current session; `None` without login or without a session."""
-    try:
-        return context.session.user
-    except ChainlitContextException:
-        return None
-
-
-def session_user_id() -> str | None:
-    """Give the id of the current session's user, if it has been stored; else its identifier."""
-    user = session_user()
-    return getattr(user, "id", None) or getattr(user, "identifier", None)
-
-
-def session_thread_id() -> str:
-    """Give the thread of the current session."""
-    return str(context.session.thread_id)
-
-
-def is_without_browser() -> bool:
-    """Tell whether the current session is a bot's: Slack, Teams, Discord, or an HTTP call."""
-    return isinstance(context.session, HTTPSession)
-
-
 def step_fields(step_dict: StepDict) -> dict[str, Any]:
-    """Copy a step and name its thread.
+    """Return a copy of a step that names its thread.
 
     The favourite flag is left out: a message in memory keeps it after it was taken away, and `set_step_favorite`
     is told it anyway.
     """
     fields = dict_of(step_dict) or {}
-    if fields.get("metadata") is not None:
-        fields["metadata"] = {k: v for k, v in step_metadata(fields).items() if k != FAVORITE}
+    if fields.get(METADATA) is not None:
+        fields[METADATA] = {name: value for name, value in step_metadata(fields).items() if name != FAVORITE}
     return {**fields, **_ids(fields)}
 
 
-def _ids(fields: dict[str, Any]) -> dict[str, str]:
-    thread_id = fields.get("threadId") or session_thread_id()
-    return {"id": id_of(fields.get("id")), "threadId": id_of(thread_id)}
+def _ids(fields: Mapping[str, Any]) -> dict[str, str]:
+    thread_id = fields.get(THREAD_ID) or session_thread_id()
+    return {ID: id_of(fields.get(ID)), THREAD_ID: id_of(thread_id)}
 
 
-def step_metadata(step: Any) -> dict[str, Any]:
-    """Give the metadata of a step; a browser may have sent anything in its place."""
-    metadata = step.get("metadata") if isinstance(step, dict) else None
+def step_metadata(step: object) -> dict[str, Any]:
+    """Return the metadata of a step; a browser may have sent anything in its place."""
+    metadata = step.get(METADATA) if isinstance(step, Mapping) else None
     return metadata if isinstance(metadata, dict) else {}
 
 
 def element_fields(element: Element) -> dict[str, Any]:
-    """Copy an element, name its thread, and drop keys of files: a browser may have sent them."""
+    """Return a copy of an element that names its thread, without keys of files: a browser may have sent them."""
     fields = dict_of(element.to_dict()) or {}
     fields |= _ids(fields)
-    for file_key in ("chainlitKey", "objectKey"):
+    for file_key in (CHAINLIT_KEY, OBJECT_KEY):
         fields.pop(file_key, None)
     return fields
 
 
 async def element_content(element: Element) -> Content | None:
-    """Take what an element holds, for elements that have a file of their own.
+    """Return what an element holds, for elements that have a file of their own.
 
     A bot's file is read now, unless it is large: Chainlit deletes it right after the turn, and the write may wait.
     """
     if element.type == "custom":  # its content is its props
         return None
     if element.content:
-        return bytes(element.content) if isinstance(element.content, bytearray) else element.content
+        return element.content if isinstance(element.content, str) else bytes(element.content)
     path = Path(element.path) if element.path else None
     return await asyncio.to_thread(_read_small, path) if path and is_without_browser() else path
 

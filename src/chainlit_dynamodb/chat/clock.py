@@ -20,14 +20,14 @@ _last = datetime.min.replace(tzinfo=timezone.utc)
 
 
 def now() -> str:
-    """Give the current time, later than at every earlier call of this process."""
+    """Return the current time, later than at every earlier call of this process."""
     global _last
     _last = max(datetime.now(timezone.utc), _last + timedelta(microseconds=1))
     return _format(_last)
 
 
 def normalized(timestamp: object) -> str | None:
-    """Give an ISO time in the form of `now`, so that text order is time order.
+    """Return an ISO time in the form of `now`, so that text order is time order.
 
     Chainlit leaves out microseconds that are exactly 0, and its built-in layers leave out the `Z`.
 

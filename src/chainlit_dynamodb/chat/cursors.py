@@ -9,8 +9,8 @@ import hmac
 import json
 from typing import Final, NamedTuple
 
-from chainlit_dynamodb.chat.schema import thread_key
 from chainlit_dynamodb.errors import CursorError
+from chainlit_dynamodb.schema import thread_key
 
 _DIGEST_BYTES: Final = 12
 _MAX_SORT_KEY_BYTES: Final = 1024
@@ -24,13 +24,13 @@ class Position(NamedTuple):
 
 
 def encode_cursor(position: Position, scope: str) -> str:
-    """Give the cursor of a position in the listing that `scope` names."""
+    """Return the cursor of a position in the listing that `scope` names."""
     content = json.dumps(list(position), separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(_digest(content, scope) + content).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str, scope: str) -> Position:
-    """Give the position of a cursor.
+    """Return the position of a cursor.
 
     Raises:
         CursorError: It is garbage, or was issued for another listing.

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from chainlit_dynamodb.chat import clock
-from chainlit_dynamodb.chat.large_values import LargeValues
+from chainlit_dynamodb.chat.presentation import StepView, public_step
 from chainlit_dynamodb.chat.recent import Recent
-from chainlit_dynamodb.chat.schema import (
-    INDEX_NAME,
+from chainlit_dynamodb.chat.writer import Writer
+from chainlit_dynamodb.dynamodb.expressions import Update, exists
+from chainlit_dynamodb.errors import ConditionFailedError
+from chainlit_dynamodb.rows.rows import Rows
+from chainlit_dynamodb.schema import (
+    FAVORITE,
     INDEX_PK,
     INDEX_SK,
+    METADATA,
     PK,
     SK,
     Key,
@@ -18,22 +23,14 @@ from chainlit_dynamodb.chat.schema import (
     step_key,
     user_favorites_pk,
 )
-from chainlit_dynamodb.chat.transcript import FAVORITE, public_step
-from chainlit_dynamodb.chat.writer import Writer
-from chainlit_dynamodb.dynamodb.expressions import Update, equals, exists
-from chainlit_dynamodb.dynamodb.table import Query, Table
-from chainlit_dynamodb.errors import ConditionFailedError
-
-_METADATA = "metadata"
 
 
 class Favorites:
     """Sets and lists favourites."""
 
-    def __init__(self, table: Table, values: LargeValues, writer: Writer, recent: Recent) -> None:
+    def __init__(self, rows: Rows, writer: Writer, recent: Recent) -> None:
         """Take the parts favourites touch."""
-        self._table = table
-        self._values = values
+        self._rows = rows
         self._writer = writer
         self._recent = recent
 
@@ -68,21 +65,21 @@ class Favorites:
         key = step_key(thread_id, step_id)
         partition = user_favorites_pk(user_id)
         index_sk = favorite_sk(clock.normalized(created_at) or created_at, step_id)
-        flagged = {_METADATA: {**metadata, FAVORITE: favorite}}
+        flagged = {METADATA: {**metadata, FAVORITE: favorite}}
         if favorite:
             update = Update(assign={**flagged, INDEX_PK: partition, INDEX_SK: index_sk})
         else:
             update = Update(assign=flagged, remove=[INDEX_PK, INDEX_SK])
         await self._writer.flush(key.pk)
         try:
-            await self._values.update(key, update, condition=exists(PK))
+            await self._rows.update(key, update, condition=exists(PK))
         except ConditionFailedError:
             return False
         if favorite:
             self._recent.touch(partition, "\0".join(key), index_sk)
         return True
 
-    async def of_user(self, user_id: str) -> list[dict[str, Any]]:
+    async def of_user(self, user_id: str) -> list[StepView]:
         """Read the favourite steps of a user, newest first.
 
         Raises:
@@ -93,9 +90,8 @@ class Favorites:
         """
         partition = user_favorites_pk(user_id)
         keys = {Key(*entry.split("\0")) for entry in self._recent.of(partition)}
-        query = Query(equals(INDEX_PK, partition), index=INDEX_NAME)
-        async for rows in self._table.query_pages(query):
-            keys.update(Key(row[PK], row[SK]) for row in rows)
-        found = await self._values.complete(await self._table.batch_get([key.attributes() for key in keys]))
+        async for entries in self._rows.index(partition):
+            keys.update(Key(entry[PK], entry[SK]) for entry in entries)
+        found = await self._rows.get_many(keys)
         steps = [public_step(row) for row in found if row.get(INDEX_PK) == partition]
-        return sorted((step for step in steps if step), key=lambda step: str(step["createdAt"]), reverse=True)
+        return sorted((step for step in steps if step), key=lambda step: step["createdAt"], reverse=True)

@@ -10,21 +10,20 @@ from typing import Final
 
 from cachetools import LRUCache
 
-from chainlit_dynamodb.chat.schema import step_lookup_key
 from chainlit_dynamodb.dynamodb.expressions import Update, any_of, equals, missing
-from chainlit_dynamodb.dynamodb.table import Table
 from chainlit_dynamodb.errors import ConditionFailedError, InvalidIdError
+from chainlit_dynamodb.rows.rows import Rows
+from chainlit_dynamodb.schema import THREAD_ID, step_lookup_key
 
-THREAD_ID: Final = "threadId"
 _REMEMBERED: Final = 50_000
 
 
 class StepLookup:
     """Finds the thread of a step."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, rows: Rows) -> None:
         """Start with an empty memory."""
-        self._table = table
+        self._rows = rows
         self._threads: LRUCache[str, str] = LRUCache(_REMEMBERED)
         self._places: LRUCache[tuple[str, str], bool] = LRUCache(_REMEMBERED)
 
@@ -34,7 +33,7 @@ class StepLookup:
         self._places[step_id, thread_id] = True
 
     def recall(self, step_id: str, *, near: str | None = None) -> str | None:
-        """Give the thread of a step this process has written, or `None`.
+        """Return the thread of a step this process has written, or `None`.
 
         A browser chooses the ids of its messages and may choose one that is in use elsewhere. So the thread `near` is
         preferred, if the step was written there, and then the one that had the id first.
@@ -50,12 +49,12 @@ class StepLookup:
         update = Update(assign={THREAD_ID: thread_id})
         free = any_of(missing(THREAD_ID), equals(THREAD_ID, thread_id))
         try:
-            await self._table.update(step_lookup_key(step_id).attributes(), update, condition=free)
+            await self._rows.update(step_lookup_key(step_id), update, condition=free)
         except ConditionFailedError:
             return
 
     async def find(self, step_id: str) -> str | None:
-        """Give the thread of a step, or `None`.
+        """Return the thread of a step, or `None`.
 
         Cost: nothing from memory, else 1 read unit.
         """
@@ -63,7 +62,7 @@ class StepLookup:
         if known is not None:
             return known
         try:
-            row = await self._table.get(step_lookup_key(step_id).attributes())
+            row = await self._rows.get(step_lookup_key(step_id))
         except InvalidIdError:
             return None
         thread_id = row.get(THREAD_ID) if row else None
@@ -72,6 +71,6 @@ class StepLookup:
     async def forget(self, step_id: str, thread_id: str) -> None:
         """Take away the row of a step that is gone. Cost: 1 write unit."""
         try:
-            await self._table.delete(step_lookup_key(step_id).attributes(), condition=equals(THREAD_ID, thread_id))
+            await self._rows.delete(step_lookup_key(step_id), condition=equals(THREAD_ID, thread_id))
         except ConditionFailedError:
             return

@@ -30,5 +30,5 @@ class Recent:
         self._partitions[partition] = entries
 
     def of(self, partition: str) -> dict[str, str]:
-        """Give what was noted of an index partition: entry to index sort key."""
+        """Return what was noted of an index partition: entry to index sort key."""
         return dict(self._partitions.get(partition, {}))

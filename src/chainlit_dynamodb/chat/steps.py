@@ -2,93 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Final
-
 from chainlit_dynamodb.chat import clock
+from chainlit_dynamodb.chat.changes import StepChange
 from chainlit_dynamodb.chat.elements import Elements
-from chainlit_dynamodb.chat.feedback import FEEDBACK, FeedbackMarkers
-from chainlit_dynamodb.chat.large_values import LargeValues
+from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers
 from chainlit_dynamodb.chat.lookup import StepLookup
-from chainlit_dynamodb.chat.schema import (
+from chainlit_dynamodb.chat.tombstones import Tombstones
+from chainlit_dynamodb.chat.writer import Writer
+from chainlit_dynamodb.dynamodb.codec import Item
+from chainlit_dynamodb.rows.rows import Rows
+from chainlit_dynamodb.schema import (
+    CREATED_AT,
+    FEEDBACK,
     HAS_LOOKUP,
     Key,
     is_own_attribute,
     parse_step_sk,
+    parse_thread_pk,
     step_key,
 )
-from chainlit_dynamodb.chat.tombstones import Tombstones
-from chainlit_dynamodb.chat.writer import Writer, weight_bytes
-from chainlit_dynamodb.dynamodb.codec import Item
-from chainlit_dynamodb.dynamodb.expressions import Update
-from chainlit_dynamodb.dynamodb.table import Table
-
-_CREATED_AT: Final = "createdAt"
-
-
-@dataclass(frozen=True)
-class Upsert:
-    """Fields of a row that may exist already.
-
-    Attributes:
-        default: Fields that are only set where they are missing.
-        assign: Fields that are set. `None` is stored, so that a `default` that comes later does not fill the gap.
-    """
-
-    default: dict[str, Any]
-    assign: dict[str, Any]
-
-    def then(self, later: Upsert) -> Upsert:
-        """Give the one upsert that does what this and then a later one do."""
-        known = {name: value for name, value in self.default.items() if value is not None}
-        return Upsert({**later.default, **known}, {**self.assign, **later.assign})
-
-    def update(self) -> Update:
-        """Give it as an update."""
-        return Update(
-            assign=self.assign,
-            default={k: v for k, v in self.default.items() if k not in self.assign and v is not None},
-        )
-
-    @cached_property
-    def size_bytes(self) -> int:
-        """Memory it holds, roughly."""
-        return weight_bytes(self.default) + weight_bytes(self.assign)
-
-
-@dataclass(frozen=True)
-class _StepUpsert:
-    steps: Steps
-    thread_id: str
-    key: Key
-    fields: Upsert
-
-    @property
-    def size_bytes(self) -> int:
-        return self.fields.size_bytes
-
-    def then(self, later: _StepUpsert | _StepDeletion) -> _StepUpsert | _StepDeletion:
-        if isinstance(later, _StepDeletion):
-            return later
-        return _StepUpsert(self.steps, self.thread_id, self.key, self.fields.then(later.fields))
-
-    async def apply(self) -> None:
-        await self.steps.store(self.thread_id, self.key, self.fields)
-
-
-@dataclass(frozen=True)
-class _StepDeletion:
-    steps: Steps
-    thread_id: str
-    step_id: str
-    size_bytes: int = 64
-
-    def then(self, later: object) -> _StepDeletion:  # noqa: ARG002 - a deletion wins
-        return self
-
-    async def apply(self) -> None:
-        await self.steps.remove(self.thread_id, self.step_id)
 
 
 class Steps:
@@ -96,8 +28,7 @@ class Steps:
 
     def __init__(
         self,
-        table: Table,
-        values: LargeValues,
+        rows: Rows,
         writer: Writer,
         tombstones: Tombstones,
         lookup: StepLookup,
@@ -105,8 +36,7 @@ class Steps:
         markers: FeedbackMarkers,
     ) -> None:
         """Take the parts a step touches."""
-        self._table = table
-        self._values = values
+        self._rows = rows
         self._writer = writer
         self._tombstones = tombstones
         self._lookup = lookup
@@ -130,11 +60,11 @@ class Steps:
 
         Cost: 1 write unit per KB; 1 more if findable; see `Tombstones.check`.
         """
-        default = {_CREATED_AT: clock.now(), **_own(fields)}
+        default = {CREATED_AT: clock.now(), **_own(fields)}
         if findable:
             default[HAS_LOOKUP] = True
         with self._writer.operation():
-            await self._upsert(thread_id, step_id, Upsert(default=default, assign={}))
+            await self._write(thread_id, step_id, StepChange(default=default))
             if self._tombstones.covers(step_key(thread_id, step_id)):
                 return False
             if findable:
@@ -154,50 +84,53 @@ class Steps:
 
         Cost: 1 write unit per KB of the row, however many updates were merged; see `Tombstones.check`.
         """
-        await self._upsert(thread_id, step_id, Upsert(default={}, assign=_own(fields)))
+        await self._write(thread_id, step_id, StepChange(assign=_own(fields)))
 
     async def delete(self, thread_id: str, step_id: str) -> None:
         """Delete a step with its feedback, its elements and their files. Later writes to it do nothing.
+
+        Raises:
+            InvalidIdError: An id cannot be part of a key.
 
         Cost: 1 read unit per 4 KB, 1 write unit per KB, and a read of the thread's elements.
         """
         key = step_key(thread_id, step_id)
         self._tombstones.mark_row(key)
         with self._writer.operation():
-            await self._writer.write(key, _StepDeletion(self, thread_id, step_id))
+            await self._writer.write(key, StepChange(deletes=True), self._apply)
             await self._elements.delete_of_step(thread_id, step_id)
 
-    async def _upsert(self, thread_id: str, step_id: str, fields: Upsert) -> None:
+    async def _write(self, thread_id: str, step_id: str, change: StepChange) -> None:
         key = step_key(thread_id, step_id)
         if self._tombstones.covers(key):
             return
         self._lookup.remember(step_id, thread_id)
-        await self._writer.write(key, _StepUpsert(self, thread_id, key, fields))
+        await self._writer.write(key, change, self._apply)
 
-    async def store(self, thread_id: str, key: Key, fields: Upsert) -> None:
-        """Write a step now, unless its thread is deleted. Called by the write path."""
-        if await self._tombstones.check(thread_id):
-            return
-        await self._values.update(key, fields.update())
-        if self._tombstones.knows(thread_id):  # it was deleted meanwhile
-            await self.remove(thread_id, parse_step_sk(key.sk))
+    async def _apply(self, key: Key, change: StepChange) -> None:
+        thread_id = parse_thread_pk(key.pk)
+        if change.deletes:
+            await self._remove(key)
+        elif not await self._tombstones.check(thread_id):
+            await self._rows.update(key, change.update())
+            if self._tombstones.knows(thread_id):  # it was deleted meanwhile
+                await self._remove(key)
 
-    async def remove(self, thread_id: str, step_id: str) -> None:
-        """Delete a step now, last of all its row, so that doing it again finishes it. Called by the write path."""
-        key = step_key(thread_id, step_id)
-        row = await self._table.get(key.attributes(), attributes=[FEEDBACK, HAS_LOOKUP], patient=True) or {}
+    async def _remove(self, key: Key) -> None:
+        """Delete a step now, last of all its row, so that doing it again finishes it."""
+        thread_id, step_id = parse_thread_pk(key.pk), parse_step_sk(key.sk)
+        row = await self._rows.get(key, attributes=[FEEDBACK, HAS_LOOKUP], policy=self._rows.retry.write) or {}
         await self._markers.forget(thread_id, step_id, row.get(FEEDBACK))
         if row.get(HAS_LOOKUP):
             await self._lookup.forget(step_id, thread_id)
-        old = await self._table.delete(key.attributes()) or {}
-        await self._values.delete_parts(key)
+        old = await self._rows.delete(key) or {}
         if old.get(FEEDBACK) != row.get(FEEDBACK):  # it was given meanwhile
             await self._markers.forget(thread_id, step_id, old.get(FEEDBACK))
 
 
 def _own(fields: Item) -> Item:
-    """Leave out what the layer itself keeps on the row, so that no caller can set it, and a time that is none."""
+    """Leave out what the layer itself keeps on the row, so that no caller can set it, and a creation at no time."""
     own = {name: value for name, value in fields.items() if name != FEEDBACK and not is_own_attribute(name)}
-    if clock.normalized(own.get(_CREATED_AT)) is None:
-        own.pop(_CREATED_AT, None)
+    if clock.normalized(own.get(CREATED_AT)) is None:
+        own.pop(CREATED_AT, None)
     return own

@@ -10,55 +10,64 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from chainlit_dynamodb.chat.schema import Key
+from chainlit_dynamodb.chat.changes import Change
 from chainlit_dynamodb.errors import ChainlitDynamoDBError
+from chainlit_dynamodb.schema import Key
 
 logger = logging.getLogger("chainlit.DynamoDB")
+
+C = TypeVar("C", bound=Change)
 
 MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
 FLUSH_SECONDS: Final = 10.0
 """Readers wait so long for writes that are under way. In an outage their own read then waits, and fails."""
 
 
-class Change(Protocol):
-    """What is to happen to one item."""
+Apply = Callable[[Key, C], Awaitable[None]]
+"""Does a change to the row of a key. Retries are done inside; an error is final."""
 
-    @property
-    def size_bytes(self) -> int:
-        """Memory it holds while it waits, roughly."""
 
-    def then(self, later: Any) -> Any:
-        """Give the one change that does what this and then a later one of the same item do."""
+class Backlog(NamedTuple):
+    """What is not stored yet.
 
-    async def apply(self) -> None:
-        """Do it. Retries are done inside; an error is final."""
+    Attributes:
+        rows: Rows that are being written or wait to be.
+        changes: Changes to them, those that wait outside the bound included.
+        size_bytes: Memory that changes within the bound hold, roughly.
+    """
+
+    rows: int
+    changes: int
+    size_bytes: int
 
 
 @dataclass
-class _Entry:
-    change: Change
+class _Entry(Generic[C]):
+    change: C
+    apply: Apply[C]
     done: asyncio.Future[None]
 
 
 @dataclass(frozen=True)
-class _Outside:
+class _Outside(Generic[C]):
     key: Key
-    change: Change
+    change: C
+    apply: Apply[C]
     done: asyncio.Future[None]
 
 
 @dataclass
 class _Lane:
-    current: _Entry | None = None
-    waiting: _Entry | None = None
+    current: _Entry[Any] | None = None
+    waiting: _Entry[Any] | None = None
 
-    def entries(self) -> list[_Entry]:
+    def entries(self) -> list[_Entry[Any]]:
         return [entry for entry in (self.current, self.waiting) if entry is not None]
 
 
@@ -76,15 +85,27 @@ class Writer:
         self._partitions: dict[str, dict[str, _Lane]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._operations: set[asyncio.Future[None]] = set()
-        self._outside: deque[_Outside] = deque()
+        self._outside: deque[_Outside[Any]] = deque()
 
-    async def write(self, key: Key, change: Change) -> None:
+    @property
+    def backlog(self) -> Backlog:
+        """What is not stored yet."""
+        lanes = [lane for lanes in self._partitions.values() for lane in lanes.values()]
+        changes = sum(len(lane.entries()) for lane in lanes) + len(self._outside)
+        return Backlog(len(lanes), changes, self._pending_bytes)
+
+    async def write(self, key: Key, change: C, apply: Apply[C]) -> None:
         """Apply a change after all earlier ones of the same key.
+
+        Args:
+            key: The row.
+            change: What is to happen to it; while it waits, later changes of the row merge into it.
+            apply: How it happens, the same for all changes of a row.
 
         Raises:
             ChainlitDynamoDBError: It was refused for good; this is logged with the key.
         """
-        await asyncio.shield(self._enter(key, change))
+        await asyncio.shield(self._enter(key, change, apply))
 
     @contextmanager
     def operation(self) -> Iterator[None]:
@@ -126,8 +147,7 @@ class Writer:
         deadline = loop.time() + timeout_seconds
         while (begun := {*self._tasks, *self._operations}) and (seconds_left := deadline - loop.time()) > 0:
             await asyncio.wait(begun, timeout=seconds_left)
-        lost = sum(len(lane.entries()) for lanes in self._partitions.values() for lane in lanes.values())
-        lost = max(lost + len(self._outside), len(self._operations))
+        lost = max(self.backlog.changes, len(self._operations))
         while self._outside:
             self._outside.popleft().done.cancel()
         unfinished = set(self._tasks)
@@ -137,30 +157,30 @@ class Writer:
             await asyncio.wait(unfinished)
         return lost
 
-    def _enter(self, key: Key, change: Change) -> asyncio.Future[None]:
+    def _enter(self, key: Key, change: C, apply: Apply[C]) -> asyncio.Future[None]:
         if not self._outside and self._fits(change):
-            return self._enqueue(key, change).done
-        caller = _Outside(key, change, _future())
+            return self._enqueue(key, change, apply).done
+        caller = _Outside(key, change, apply, _future())
         self._outside.append(caller)
         return caller.done
 
     def _let_in(self) -> None:
         while self._outside and self._fits(self._outside[0].change):
             caller = self._outside.popleft()
-            entry = self._enqueue(caller.key, caller.change)
+            entry = self._enqueue(caller.key, caller.change, caller.apply)
             entry.done.add_done_callback(partial(_pass_on, caller.done))
 
     def _fits(self, change: Change) -> bool:
         return self._pending_bytes == 0 or self._pending_bytes + change.size_bytes <= self._max_pending_bytes
 
-    def _enqueue(self, key: Key, change: Change) -> _Entry:
+    def _enqueue(self, key: Key, change: C, apply: Apply[C]) -> _Entry[C]:
         lane = self._partitions.setdefault(key.pk, {}).setdefault(key.sk, _Lane())
         if lane.waiting is not None:
             self._pending_bytes -= lane.waiting.change.size_bytes
             lane.waiting.change = lane.waiting.change.then(change)
             self._pending_bytes += lane.waiting.change.size_bytes
             return lane.waiting
-        entry = _Entry(change, _future())
+        entry = _Entry(change, apply, _future())
         self._pending_bytes += change.size_bytes
         lane.waiting = entry
         if lane.current is None:
@@ -181,9 +201,9 @@ class Writer:
         finally:
             self._remove(key, lane)
 
-    async def _apply(self, key: Key, entry: _Entry) -> None:
+    async def _apply(self, key: Key, entry: _Entry[Any]) -> None:
         try:
-            await entry.change.apply()
+            await entry.apply(key, entry.change)
         except ChainlitDynamoDBError as exc:
             logger.error("Not stored: %s %s: %s", key.pk, key.sk, exc)
             self._finish(entry, exc)
@@ -196,7 +216,7 @@ class Writer:
         else:
             self._finish(entry, None)
 
-    def _finish(self, entry: _Entry, error: BaseException | None) -> None:
+    def _finish(self, entry: _Entry[Any], error: BaseException | None) -> None:
         self._pending_bytes -= entry.change.size_bytes
         _answer(entry.done, error)
         self._let_in()
@@ -237,14 +257,3 @@ def _consume(done: asyncio.Future[None]) -> None:
     """Keep asyncio quiet about failures nobody awaits; they are logged already."""
     if not done.cancelled():
         done.exception()
-
-
-def weight_bytes(value: Any) -> int:
-    """Estimate the memory of a plain value."""
-    if isinstance(value, (str, bytes)):
-        return len(value) + 48
-    if isinstance(value, dict):
-        return 64 + sum(len(k) + 48 + weight_bytes(v) for k, v in value.items())
-    if isinstance(value, list):
-        return 64 + sum(weight_bytes(v) for v in value)
-    return 32

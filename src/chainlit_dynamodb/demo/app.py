@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import chainlit as cl
-from chainlit.element import Element
+from chainlit.element import Element, ElementType
 from chainlit.input_widget import Select, Slider
+from chainlit.types import ThreadDict
 
 from chainlit_dynamodb import DynamoDBDataLayer, S3StorageClient
 from chainlit_dynamodb.demo.picture import sunset
@@ -35,7 +36,7 @@ Then stop the server, start it again, and find all of it as you left it."""
 class PlotlyFigure(Element):
     """A Plotly figure given as JSON, which needs no Plotly on the server."""
 
-    type: ClassVar[str] = "plotly"
+    type: ClassVar[ElementType] = "plotly"
 
 
 @cl.data_layer
@@ -46,7 +47,7 @@ def data_layer() -> DynamoDBDataLayer:
 
 
 @cl.password_auth_callback
-def log_in(username: str, password: str) -> cl.User | None:
+async def log_in(username: str, password: str) -> cl.User | None:
     """Let the one user of the demo in."""
     if f"{username}:{password}" != os.environ["CHAINLIT_DEMO_LOGIN"]:
         return None
@@ -71,7 +72,7 @@ async def start() -> None:
 
 
 @cl.on_chat_resume
-async def resume(thread: dict[str, Any]) -> None:
+async def resume(thread: ThreadDict) -> None:
     """Bring the settings back as they were left."""
     await _offer_settings((thread.get("metadata") or {}).get("chat_settings") or {})
 
@@ -129,6 +130,8 @@ async def _help() -> None:
 async def _give_back(message: cl.Message) -> None:
     rows, copies = [], []
     for upload in message.elements:
+        if upload.path is None:
+            continue
         content = await asyncio.to_thread(Path(upload.path).read_bytes)
         digest = hashlib.sha256(content).hexdigest()
         rows.append(f"| {upload.name} | {len(content):,} bytes | {upload.mime} | `{digest[:16]}…` |")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from chainlit_dynamodb.chat.schema import TableSpec
 from chainlit_dynamodb.errors import SchemaError
+from chainlit_dynamodb.schema import TableSpec
 
 Description = Mapping[str, Any]
 

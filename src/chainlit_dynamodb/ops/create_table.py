@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from chainlit_dynamodb.chat.schema import TableSpec
 from chainlit_dynamodb.errors import RequestError, TransientError
 from chainlit_dynamodb.ops.aws import aws_errors
 from chainlit_dynamodb.ops.check_table import Description, check_layout
+from chainlit_dynamodb.schema import TableSpec
 
 _POLL_SECONDS = 0.5
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from chainlit_dynamodb.chat.schema import TableSpec
+from chainlit_dynamodb.schema import TableSpec
 
 PLACEHOLDER = "<YOUR-TABLE-NAME>"
 _HEADER = "# CloudFormation template for required table structure\nAWSTemplateFormatVersion: 2010-09-09\n"

@@ -29,6 +29,35 @@ INDEX_SK: Final = "UserThreadSK"
 INDEX_PROJECTION: Final = ("id", "name")
 KEY_ATTRIBUTES: Final = frozenset({PK, SK, INDEX_PK, INDEX_SK})
 
+# What Chainlit knows by these names too.
+ID: Final = "id"
+NAME: Final = "name"
+CREATED_AT: Final = "createdAt"
+METADATA: Final = "metadata"
+TAGS: Final = "tags"
+IDENTIFIER: Final = "identifier"
+USER_ID: Final = "userId"
+USER_IDENTIFIER: Final = "userIdentifier"
+THREAD_ID: Final = "threadId"
+PARENT_ID: Final = "parentId"
+TYPE: Final = "type"
+OUTPUT: Final = "output"
+START: Final = "start"
+END: Final = "end"
+FEEDBACK: Final = "feedback"
+VALUE: Final = "value"
+FEEDBACK_VALUES: Final = (0, 1)
+COMMENT: Final = "comment"
+FOR_ID: Final = "forId"
+URL: Final = "url"
+MIME: Final = "mime"
+OBJECT_KEY: Final = "objectKey"
+CHAINLIT_KEY: Final = "chainlitKey"
+FAVORITE: Final = "favorite"
+"""An entry of a step's metadata."""
+COMPARED: Final = frozenset({FEEDBACK})
+"""What conditions compare, and so is stored as it is, whatever its size."""
+
 # Attributes that are ours and never leave the layer.
 DELETED_AT: Final = "deletedAt"
 FULL_NAME: Final = "_fullName"
@@ -37,12 +66,20 @@ FEEDBACK_COMMENT: Final = "_feedbackComment"
 METADATA_VERSION: Final = "_metadataVersion"
 HAS_LOOKUP: Final = "_hasLookup"
 STEP_IDS: Final = "_stepIds"
+PART_DATA: Final = "data"
 INTERNAL_PREFIX: Final = "_"
 
+INDEXED_NAME_CHARS: Final = 1_000
+"""The index holds so much of a name: Chainlit's names are whole first messages, and the index is paid by size."""
 MAX_PK_ID_BYTES: Final = 1900
 """Partition keys end at 2048 bytes; this leaves room for the longest prefix."""
 MAX_SK_ID_BYTES: Final = 768
 """Sort keys end at 1024 bytes; this leaves room for the prefix, a time stamp and a part's suffix."""
+
+INLINE_BYTES: Final = 64 * 1024
+"""A row with half a dozen values of this size still fits, and changing one of them does not pay for the others."""
+THREAD_INLINE_BYTES: Final = 8 * 1024
+"""A thread's row is read for lists, owners and tombstones, so what is large lies beside it."""
 
 _USER: Final = "USER#"
 _THREAD: Final = "THREAD#"
@@ -68,7 +105,7 @@ class Key(NamedTuple):
     sk: str
 
     def attributes(self) -> dict[str, str]:
-        """Give the key as the attributes of an item."""
+        """Return the key as the attributes of an item."""
         return {PK: self.pk, SK: self.sk}
 
 
@@ -83,57 +120,67 @@ def _checked(value: object, limit_bytes: int) -> str:
 
 
 def part_key(owner: Key, attribute: str, generation: str, number: int) -> Key:
-    """Give the key of a part of a large value. It sorts right behind its owner: ids hold no control characters."""
+    """Return the key of a part of a large value. It sorts right behind its owner: ids hold no control characters."""
     return Key(owner.pk, _PART.join((owner.sk, attribute[:_NAME_CHARS], generation, f"{number:05d}")))
 
 
 def parts_prefix(owner: Key) -> str:
-    """Give what the sort keys of all parts of a row begin with."""
+    """Return what the sort keys of all parts of a row begin with."""
     return owner.sk + _PART
 
 
 def is_part_sk(sk: str) -> bool:
-    """Tell whether a sort key belongs to a part of a large value."""
+    """Return whether a sort key belongs to a part of a large value."""
     return _PART in sk
 
 
+def may_have_parts(key: Key) -> bool:
+    """Return whether the row of this key may hold values of any size; markers and lookups never do."""
+    return key.sk != STEP_LOOKUP_SK and not key.sk.startswith(_FEEDBACK)
+
+
+def inline_bytes(key: Key) -> int:
+    """Return how large a value may be to stay in the row of this key."""
+    return THREAD_INLINE_BYTES if key.sk == THREAD_SK else INLINE_BYTES
+
+
 def user_key(identifier: str) -> Key:
-    """Give the key of a user."""
+    """Return the key of a user."""
     return Key(_USER + _checked(identifier, MAX_PK_ID_BYTES), USER_SK)
 
 
 def thread_pk(thread_id: str) -> str:
-    """Give the partition that holds everything of a thread."""
+    """Return the partition that holds everything of a thread."""
     return _THREAD + _checked(thread_id, MAX_PK_ID_BYTES)
 
 
 def parse_thread_pk(pk: str) -> str:
-    """Give the thread id of a partition made by `thread_pk`."""
+    """Return the thread id of a partition made by `thread_pk`."""
     return pk.removeprefix(_THREAD)
 
 
 def thread_key(thread_id: str) -> Key:
-    """Give the key of a thread's own row."""
+    """Return the key of a thread's own row."""
     return Key(thread_pk(thread_id), THREAD_SK)
 
 
 def step_key(thread_id: str, step_id: str) -> Key:
-    """Give the key of a step."""
+    """Return the key of a step."""
     return Key(thread_pk(thread_id), _STEP + _checked(step_id, MAX_SK_ID_BYTES))
 
 
 def element_key(thread_id: str, element_id: str) -> Key:
-    """Give the key of an element."""
+    """Return the key of an element."""
     return Key(thread_pk(thread_id), _ELEMENT + _checked(element_id, MAX_SK_ID_BYTES))
 
 
 def feedback_key(thread_id: str, value: int) -> Key:
-    """Give the key of the marker that holds the steps of a thread with this feedback value."""
+    """Return the key of the marker that holds the steps of a thread with this feedback value."""
     return Key(thread_pk(thread_id), f"{_FEEDBACK}{value}")
 
 
 def parse_legacy_feedback_id(feedback_id: str) -> tuple[str, str] | None:
-    """Give thread and step of a feedback id made by Chainlit's built-in layer: the two keys, joined."""
+    """Return thread and step of a feedback id made by Chainlit's built-in layer: the two keys, joined."""
     partition, joint, sort = feedback_id.rpartition("::")
     if not joint or not partition.startswith(_THREAD) or not sort.startswith(_STEP):
         return None
@@ -141,62 +188,62 @@ def parse_legacy_feedback_id(feedback_id: str) -> tuple[str, str] | None:
 
 
 def step_lookup_key(step_id: str) -> Key:
-    """Give the key of the row that tells in which thread a step is."""
+    """Return the key of the row that tells in which thread a step is."""
     return Key(_STEP + _checked(step_id, MAX_SK_ID_BYTES), STEP_LOOKUP_SK)
 
 
 def is_step_sk(sk: str) -> bool:
-    """Tell whether a sort key belongs to a step."""
+    """Return whether a sort key belongs to a step."""
     return sk.startswith(_STEP)
 
 
 def parse_step_sk(sk: str) -> str:
-    """Give the step id of a sort key made by `step_key`."""
+    """Return the step id of a sort key made by `step_key`."""
     return sk.removeprefix(_STEP)
 
 
 def is_element_sk(sk: str) -> bool:
-    """Tell whether a sort key belongs to an element."""
+    """Return whether a sort key belongs to an element."""
     return sk.startswith(_ELEMENT)
 
 
 def parse_element_sk(sk: str) -> str:
-    """Give the element id of a sort key made by `element_key`."""
+    """Return the element id of a sort key made by `element_key`."""
     return sk.removeprefix(_ELEMENT)
 
 
 def is_own_attribute(name: str) -> bool:
-    """Tell whether an attribute of a step or an element is this layer's, neither taken from nor shown to Chainlit."""
+    """Return whether an attribute of a step or element is this layer's, neither taken from nor shown to Chainlit."""
     return not name or name in KEY_ATTRIBUTES or name.startswith(INTERNAL_PREFIX)
 
 
 def user_threads_pk(user_id: str) -> str:
-    """Give the index partition that lists a user's threads."""
+    """Return the index partition that lists a user's threads."""
     return _USER + _checked(user_id, MAX_PK_ID_BYTES)
 
 
 def user_feedback_pk(user_id: str, value: int) -> str:
-    """Give the index partition that lists a user's threads with this feedback value."""
+    """Return the index partition that lists a user's threads with this feedback value."""
     return f"{_FEEDBACK}{value}#" + _checked(user_id, MAX_PK_ID_BYTES)
 
 
 def user_favorites_pk(user_id: str) -> str:
-    """Give the index partition that lists a user's favourite steps."""
+    """Return the index partition that lists a user's favourite steps."""
     return _FAVORITE + _checked(user_id, MAX_PK_ID_BYTES)
 
 
 def favorite_sk(created_at: str, step_id: str) -> str:
-    """Give the index sort key of a favourite step: by creation, then by id."""
+    """Return the index sort key of a favourite step: by creation, then by id."""
     return f"{_ACTIVITY}{created_at[:_NAME_CHARS]}#{step_id}"
 
 
 def activity_sk(timestamp: str) -> str:
-    """Give the index sort key of a thread: its last activity."""
+    """Return the index sort key of a thread: its last activity."""
     return _ACTIVITY + timestamp
 
 
 def parse_activity_sk(sk: str) -> str:
-    """Give the time of a sort key made by `activity_sk`."""
+    """Return the time of a sort key made by `activity_sk`."""
     return sk.removeprefix(_ACTIVITY)
 
 
@@ -207,7 +254,7 @@ class TableSpec:
     table_name: str
 
     def create_table_request(self) -> dict[str, Any]:
-        """Give the request of the CreateTable operation."""
+        """Return the request of the CreateTable operation."""
         return {"TableName": self.table_name, **self._properties()}
 
     def _properties(self) -> dict[str, Any]:

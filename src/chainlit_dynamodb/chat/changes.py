@@ -1,0 +1,256 @@
+"""What can happen to a row, and how two changes of one row become one. Pure: no I/O.
+
+The law of every change here: `first.then(second)` does what `first` and then `second` do. So changes that wait may
+merge, and it does not matter which two of them merge first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+from chainlit_dynamodb.dynamodb.codec import Item, weight_bytes
+from chainlit_dynamodb.dynamodb.expressions import Condition, Update, all_of, equals, exists, less, missing
+from chainlit_dynamodb.schema import (
+    CREATED_AT,
+    DELETED_AT,
+    FULL_NAME,
+    ID,
+    INDEX_PK,
+    INDEX_SK,
+    INDEXED_NAME_CHARS,
+    LISTED_METADATA,
+    METADATA,
+    METADATA_VERSION,
+    NAME,
+    PK,
+    TAGS,
+    THREAD_INLINE_BYTES,
+    USER_ID,
+    USER_IDENTIFIER,
+    activity_sk,
+    user_threads_pk,
+)
+
+LISTED_ENTRY_CHARS: Final = 1_000
+"""Entries of large metadata up to this length are kept in the row, for lists."""
+
+Content = bytes | str | Path
+C = TypeVar("C", bound="Change")
+
+
+class Change(Protocol):
+    """What is to happen to one row."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory it holds while it waits, roughly."""
+
+    def then(self: C, later: C) -> C:
+        """Return the one change that does what this and then a later one of the same row do."""
+
+
+@dataclass(frozen=True)
+class StepChange:
+    """What is to happen to a step's row.
+
+    Attributes:
+        default: Fields that are only set where they are missing.
+        assign: Fields that are set. `None` is stored, so that a `default` that comes later does not fill the gap.
+        deletes: The step goes, whatever else there was; later changes do nothing.
+    """
+
+    default: dict[str, Any] = field(default_factory=dict)
+    assign: dict[str, Any] = field(default_factory=dict)
+    deletes: bool = False
+
+    def then(self, later: StepChange) -> StepChange:
+        """Return the one change that does what this and then a later one do."""
+        if self.deletes or later.deletes:
+            return StepChange(deletes=True)
+        known = {name: value for name, value in self.default.items() if value is not None}
+        return StepChange({**later.default, **known}, {**self.assign, **later.assign})
+
+    def update(self) -> Update:
+        """Return it as an update of the row."""
+        return Update(
+            assign=self.assign,
+            default={k: v for k, v in self.default.items() if k not in self.assign and v is not None},
+        )
+
+    @cached_property
+    def size_bytes(self) -> int:
+        """Memory it holds, roughly."""
+        return weight_bytes(self.default) + weight_bytes(self.assign)
+
+
+@dataclass(frozen=True)
+class File:
+    """The content of an element, and where it shall go."""
+
+    object_key: str
+    content: Content
+    mime: str
+    name: str
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory it holds; nothing for a path."""
+        return 0 if isinstance(self.content, Path) else len(self.content)
+
+
+@dataclass(frozen=True)
+class ElementChange:
+    """What is to happen to an element's row and file.
+
+    Attributes:
+        assign: Fields that are set.
+        file: Its content; `None` leaves the file it has.
+        deletes: The element goes, whatever else there was; later changes do nothing.
+    """
+
+    assign: dict[str, Any] = field(default_factory=dict)
+    file: File | None = None
+    deletes: bool = False
+
+    def then(self, later: ElementChange) -> ElementChange:
+        """Return the one change that does what this and then a later one do."""
+        if self.deletes or later.deletes:
+            return ElementChange(deletes=True)
+        return ElementChange({**self.assign, **later.assign}, later.file or self.file)
+
+    @cached_property
+    def size_bytes(self) -> int:
+        """Memory it holds, roughly."""
+        return weight_bytes(self.assign) + (self.file.size_bytes if self.file else 0)
+
+
+@dataclass(frozen=True)
+class ThreadChange:
+    """What is to happen to a thread's row.
+
+    Attributes:
+        assign: Attributes to set; `None` takes one away.
+        metadata: Entries to merge into the metadata; `None` takes an entry away.
+        activity: The time of an activity; `None` leaves the thread's place in the list.
+        creates: Make the row if it is missing.
+    """
+
+    assign: Item = field(default_factory=dict)
+    metadata: dict[str, Any] | None = None
+    activity: str | None = None
+    creates: bool = False
+
+    def then(self, later: ThreadChange) -> ThreadChange:
+        """Return the one change that does what this and then a later one do."""
+        metadata = self.metadata
+        if later.metadata is not None:
+            metadata = {**(self.metadata or {}), **later.metadata}
+        return ThreadChange(
+            {**self.assign, **later.assign},
+            metadata,
+            max(self.activity or "", later.activity or "") or None,
+            self.creates or later.creates,
+        )
+
+    @cached_property
+    def size_bytes(self) -> int:
+        """Memory it holds, roughly."""
+        return weight_bytes(self.assign) + weight_bytes(self.metadata)
+
+
+def thread_change(
+    *,
+    name: str | None = None,
+    user_id: str | None = None,
+    user_identifier: str | None = None,
+    metadata: dict[str, Any] | None = None,
+    tags: list[Any] | None = None,
+    moment: str,
+) -> ThreadChange | None:
+    """Return what an update of a thread does: a name or an owner makes it, an owner moves it up.
+
+    Args:
+        name: Its name.
+        user_id: Its owner.
+        user_identifier: Its owner's identifier.
+        metadata: Entries to merge; an entry that is `None` is taken away.
+        tags: Its tags.
+        moment: Now.
+
+    Returns:
+        The change, or `None` if nothing is given.
+
+    Raises:
+        InvalidIdError: The user id cannot be part of a key.
+    """
+    assign: Item = {}
+    if name is not None:
+        assign |= {NAME: name[:INDEXED_NAME_CHARS], FULL_NAME: None}
+        if len(name) > INDEXED_NAME_CHARS:
+            assign[FULL_NAME] = name
+    if user_id:
+        assign |= {USER_ID: user_id, USER_IDENTIFIER: user_identifier or user_id}
+        assign[INDEX_PK] = user_threads_pk(user_id)
+    if tags is not None:
+        assign[TAGS] = tags
+    if not assign and not metadata:
+        return None
+    return ThreadChange(assign, metadata, moment if user_id else None, bool(user_id) or name is not None)
+
+
+def thread_update(thread_id: str, change: ThreadChange, row: Item, moment: str) -> tuple[Update, Condition]:
+    """Return the update that does a change to a thread's row, and what must hold for it.
+
+    Args:
+        thread_id: The thread.
+        change: What is to happen.
+        row: The metadata that is there, if the change has some to merge.
+        moment: Now; the time of creation, if the change has no time of its own.
+    """
+    assign, default, conditions = dict(change.assign), {}, [missing(DELETED_AT)]
+    if not change.creates:
+        conditions.append(exists(PK))
+    if change.metadata is not None:
+        assign |= _merged(row, change.metadata)
+        conditions.append(_unchanged_since(row))
+    if change.creates:
+        made_at = change.activity or moment
+        default = {ID: thread_id, CREATED_AT: made_at, INDEX_SK: activity_sk(made_at)}
+    if change.activity:
+        assign[INDEX_SK] = activity_sk(change.activity)
+        default.pop(INDEX_SK, None)
+    if not change.assign and change.metadata is None and change.activity:
+        conditions.append(less(INDEX_SK, activity_sk(change.activity)))
+    update = Update(
+        assign={name: value for name, value in assign.items() if value is not None},
+        default=default,
+        remove=[name for name, value in assign.items() if value is None],
+    )
+    return update, all_of(*conditions)
+
+
+def _merged(row: Item, patch: Mapping[str, Any]) -> Item:
+    old, version = row.get(METADATA), row.get(METADATA_VERSION)
+    entries = {**(old if isinstance(old, dict) else {}), **patch}
+    merged = {name: value for name, value in entries.items() if value is not None}
+    return {
+        METADATA: merged,
+        LISTED_METADATA: _listed_entries(merged),
+        METADATA_VERSION: version + 1 if isinstance(version, int) else 1,
+    }
+
+
+def _unchanged_since(row: Item) -> Condition:
+    version = row.get(METADATA_VERSION)
+    return missing(METADATA_VERSION) if version is None else equals(METADATA_VERSION, version)
+
+
+def _listed_entries(metadata: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what lists show of large metadata; `None` if it is small enough to be shown whole."""
+    if weight_bytes(metadata) <= THREAD_INLINE_BYTES:
+        return None
+    return {name: value for name, value in metadata.items() if weight_bytes(value) <= LISTED_ENTRY_CHARS}

@@ -1,0 +1,102 @@
+"""The files of elements: stored, deleted, and given URLs that open them for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Final, Protocol, TypeVar
+
+from chainlit_dynamodb.chat.changes import Content, File
+from chainlit_dynamodb.chat.presentation import ElementView
+from chainlit_dynamodb.errors import StorageError
+
+logger = logging.getLogger("chainlit.DynamoDB")
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+CONCURRENT_URLS: Final = 16
+CONCURRENT_DELETIONS: Final = 8
+
+
+class Attachments(Protocol):
+    """Where files are kept."""
+
+    async def upload(self, object_key: str, content: Content, mime: str, name: str) -> str:
+        """Store a file and return the key it really has. Raises StorageError."""
+
+    async def delete(self, object_key: str) -> None:
+        """Delete a file; one that is gone does no harm. Raises StorageError."""
+
+    async def url(self, object_key: str) -> str:
+        """Return a URL that opens the file for a while. Raises StorageError."""
+
+
+class Files:
+    """Keeps files in a storage, if there is one."""
+
+    def __init__(self, attachments: Attachments | None) -> None:
+        """Take the storage; without one, nothing is uploaded, deleted or signed."""
+        self._attachments = attachments
+
+    async def store(self, file: File | None) -> str | None:
+        """Store a file.
+
+        Returns:
+            The key it has in the storage; `None` if there is no file or no storage.
+
+        Raises:
+            StorageError: It could not be stored.
+        """
+        if file is None or self._attachments is None:
+            return None
+        return await self._attachments.upload(file.object_key, file.content, file.mime, file.name)
+
+    async def delete(self, object_key: str) -> None:
+        """Delete a file.
+
+        Raises:
+            StorageError: It may still be there.
+        """
+        if self._attachments is None:
+            logger.warning("No storage_provider is configured: a file stays in the storage: %s", object_key)
+            return
+        await self._attachments.delete(object_key)
+
+    async def delete_all(self, object_keys: Iterable[str]) -> None:
+        """Delete files, a few at a time.
+
+        Raises:
+            StorageError: One could not be deleted; the others have been tried.
+        """
+        results = await asyncio.gather(
+            *_a_few_at_a_time(CONCURRENT_DELETIONS, self.delete, object_keys), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def with_urls(self, elements: Sequence[ElementView]) -> list[ElementView]:
+        """Return elements with fresh URLs, signed side by side. One that cannot be signed has none. Cost: none."""
+        return await asyncio.gather(*_a_few_at_a_time(CONCURRENT_URLS, self._with_url, elements))
+
+    async def _with_url(self, element: ElementView) -> ElementView:
+        object_key = element.get("objectKey")
+        if self._attachments is None or not isinstance(object_key, str) or not object_key:
+            return element
+        try:
+            return {**element, "url": await self._attachments.url(object_key)}
+        except StorageError as exc:
+            logger.warning("Element %s has no URL: %s", element.get("id"), exc)
+            return {**element, "url": None}
+
+
+def _a_few_at_a_time(limit: int, function: Callable[[T], Awaitable[R]], items: Iterable[T]) -> Iterator[Awaitable[R]]:
+    slots = asyncio.Semaphore(limit)
+
+    async def call(item: T) -> R:
+        async with slots:
+            return await function(item)
+
+    return map(call, items)

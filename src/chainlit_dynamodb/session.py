@@ -1,0 +1,58 @@
+"""Who is asking: the user, thread and kind of the current Chainlit session; and who may touch what."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from chainlit.context import ChainlitContextException, context
+from chainlit.session import HTTPSession
+from chainlit.user import PersistedUser, User
+
+
+def session_user() -> User | PersistedUser | None:
+    """Return the user of the current session; `None` without login or without a session."""
+    try:
+        return context.session.user
+    except ChainlitContextException:
+        return None
+
+
+def session_user_id() -> str | None:
+    """Return the id of the current session's user, if it has been stored; else its identifier."""
+    user = session_user()
+    return getattr(user, "id", None) or getattr(user, "identifier", None)
+
+
+def session_thread_id() -> str:
+    """Return the thread of the current session."""
+    return str(context.session.thread_id)
+
+
+def is_without_browser() -> bool:
+    """Return whether the current session is a bot's: Slack, Teams, Discord, or an HTTP call."""
+    return isinstance(context.session, HTTPSession)
+
+
+async def may_touch(thread_id: str, author_of: Callable[[str], Awaitable[str]]) -> bool:
+    """Return whether the session may change elements of a thread: its own, or one of its user's.
+
+    Chainlit itself does not check: a browser names the thread in `PUT /project/element`.
+
+    Args:
+        thread_id: The thread.
+        author_of: Returns the identifier of a thread's owner.
+
+    Cost: what `author_of` costs, for other threads than the session's.
+    """
+    if thread_id == session_thread_id():
+        return True
+    user = session_user()
+    return user is not None and await author_of(thread_id) == user.identifier
+
+
+def unstored_owner_of(thread_id: str) -> User | None:
+    """Return who owns a new thread when Chainlit could not say: its user, whose stored form it failed to read."""
+    user = session_user()
+    if user is None or isinstance(user, PersistedUser) or session_thread_id() != thread_id:
+        return None
+    return user
