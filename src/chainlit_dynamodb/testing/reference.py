@@ -16,7 +16,7 @@ from chainlit.user import PersistedUser, User
 _FAVORITE = "favorite"
 
 
-class ReferenceDataLayer(BaseDataLayer):  # type: ignore[misc]
+class ReferenceDataLayer(BaseDataLayer):
     """Keeps everything in dicts."""
 
     def __init__(self, user_id: str, thread_id: str) -> None:
