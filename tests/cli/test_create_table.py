@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from chainlit_dynamodb.chat.schema import TableSpec
 from chainlit_dynamodb.cli.main import main
 from chainlit_dynamodb.ops.embedded import free_port
+from chainlit_dynamodb.schema import TableSpec
 
 
 def create(table: str, url: str, *options: str) -> Result:

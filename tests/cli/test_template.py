@@ -9,8 +9,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from chainlit_dynamodb.chat.schema import TableSpec
 from chainlit_dynamodb.cli.main import main
+from chainlit_dynamodb.schema import TableSpec
 
 SEED = Path(__file__).parent.parent / "seed" / "README.md"
 

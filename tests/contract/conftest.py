@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -14,11 +13,12 @@ import boto3
 import pytest
 
 from chainlit_dynamodb import DynamoDBDataLayer, LocalStorageClient
+from chainlit_dynamodb.dynamodb.given_client import ClientTransport
 from chainlit_dynamodb.dynamodb.table import BATCH_WRITE_ITEMS, chunks
-from chainlit_dynamodb.dynamodb.transport import AioTransport, Target, resolve_target
 from chainlit_dynamodb.ops.create_table import create_table
 from chainlit_dynamodb.testing.engines import DYNAMODB_LOCAL, MINISTACK
 from tests.conftest import REGION
+from tests.wiring import aio_transport, wired
 
 GIVEN_CLIENT = "given-client"
 
@@ -27,12 +27,6 @@ GIVEN_CLIENT = "given-client"
 def client_of(url: str) -> Any:
     """Give the boto3 client of an engine; making one costs more than most tests."""
     return boto3.client("dynamodb", region_name=REGION, endpoint_url=url)
-
-
-@lru_cache
-def target_of(url: str) -> Target:
-    """Give region, endpoint and credentials of an engine, found once: it takes longer than most tests."""
-    return resolve_target(None, url, os.environ)
 
 
 @pytest.fixture(params=[DYNAMODB_LOCAL, MINISTACK, GIVEN_CLIENT])
@@ -107,16 +101,15 @@ async def make_layer(
     """Make layers on one table: as many processes would have."""
     made: list[DynamoDBDataLayer] = []
 
-    def make(**options: Any) -> DynamoDBDataLayer:
-        if backend == GIVEN_CLIENT:
-            options.setdefault("client", client_of(dynamodb_url))
-        options = {"storage_provider": storage, "endpoint_url": dynamodb_url, **options}
-        layer = DynamoDBDataLayer(table_name, **options)
-        transport = layer._store.table._transport
-        if isinstance(transport, AioTransport):
-            transport._target = target_of(dynamodb_url)
-        made.append(layer)
-        return layer
+    def make(table_name: str = table_name, **options: Any) -> DynamoDBDataLayer:
+        options = {"storage_provider": storage, **options}
+        if "client" in options:
+            made.append(DynamoDBDataLayer(table_name, **options))
+        elif backend == GIVEN_CLIENT:
+            made.append(wired(table_name, ClientTransport(table_name, client_of(dynamodb_url)), **options))
+        else:
+            made.append(wired(table_name, aio_transport(dynamodb_url, table_name), **options))
+        return made[-1]
 
     yield make
     for layer in made:

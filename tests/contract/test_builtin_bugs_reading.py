@@ -196,7 +196,7 @@ async def test_the_author_is_the_identifier(either: Any, put_row: Any) -> None:
 async def test_the_region_is_found_as_aws_does(
     kind: str, table_name: str, make: Any, dynamodb_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from chainlit_dynamodb.dynamodb.transport import resolve_target
+    from chainlit_dynamodb.dynamodb.endpoint import resolve_target
 
     monkeypatch.delenv("AWS_REGION")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")

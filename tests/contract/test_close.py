@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from chainlit_dynamodb import DynamoDBDataLayer
+from chainlit_dynamodb.testing.transports import Gated, Shuffling
 from tests.contract.chats import enter_chat, message, one_engine, start_thread
 from tests.contract.conftest import GIVEN_CLIENT, client_of
-from tests.contract.lagging import Gated, Shuffling, wrap
+from tests.wiring import switch_of, wrap
 
 
 async def test_close_writes_what_is_pending(layer: Any, make_layer: Any) -> None:
@@ -62,11 +63,11 @@ async def test_close_never_raises_even_if_the_storage_does(
 
     layer = make_layer()
     await start_thread(layer)
-    transport = layer._store.table._transport
+    transport: Any = switch_of(layer).inner
     with monkeypatch.context() as broken:
         broken.setattr(storage, "close", fail)
         await layer.close()
-    assert transport._session is None
+    assert not transport.is_open
 
 
 @one_engine

@@ -12,8 +12,9 @@ from chainlit.element import CustomElement, Text
 from chainlit.types import Feedback
 
 from chainlit_dynamodb.errors import StorageError
+from chainlit_dynamodb.testing.transports import Gated
 from tests.contract.chats import enter_bot, enter_chat, keys_of, listed, message, start_thread, tool
-from tests.contract.lagging import Gated, wrap
+from tests.wiring import wrap
 
 Rows = Callable[[], list[dict[str, Any]]]
 TOMBSTONE = [("THREAD#t1", "THREAD")]

@@ -11,6 +11,7 @@ import pytest
 from chainlit.element import Audio, CustomElement, File, Image, Pdf, Task, TaskList, Text, Video
 
 from chainlit_dynamodb.storage.local_files_route import FILES_PATH
+from chainlit_dynamodb.testing.transports import Gated
 from tests.contract.chats import (
     ALICE,
     BOB,
@@ -23,7 +24,7 @@ from tests.contract.chats import (
     one_engine,
     start_thread,
 )
-from tests.contract.lagging import Gated, wrap
+from tests.wiring import wrap
 
 Rows = Callable[[], list[dict[str, Any]]]
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 32
@@ -351,8 +352,8 @@ async def test_an_object_key_from_outside_is_not_taken(layer: Any) -> None:
     await layer.delete_element("e2", "t1")
     element = (await elements_of(layer))["e1"]
     assert element["objectKey"] == stolen
-    assert await layer._attachments._provider.find(
-        await layer._attachments._provider.accepted_digest(element["url"].removeprefix(f"{FILES_PATH}/"))
+    assert await layer.storage_provider.find(
+        await layer.storage_provider.accepted_digest(element["url"].removeprefix(f"{FILES_PATH}/"))
     )
 
 

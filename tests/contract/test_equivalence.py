@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from chainlit_dynamodb import DynamoDBDataLayer
 from tests.contract.chats import enter_chat, one_engine, page_of, tool
-from tests.contract.conftest import target_of
 from tests.contract.sql_layer import MemoryStorage, normal_thread, sql_layer
+from tests.wiring import aio_transport
 
 EXAMPLES = 60
 USERS = ("alice", "bob")
@@ -227,8 +227,8 @@ def test_both_layers_end_in_the_same_state(
         asyncio.run(one_run(f"r{next(prefixes)}-", chosen))
 
     async def one_run(prefix: str, chosen: list[Any]) -> None:
-        here = DynamoDBDataLayer(table_name, endpoint_url=dynamodb_url, storage_provider=MemoryStorage())
-        here._store.table._transport._target = target_of(dynamodb_url)  # type: ignore[attr-defined]
+        transport = aio_transport(dynamodb_url, table_name)
+        here = DynamoDBDataLayer(table_name, transport=transport, storage_provider=MemoryStorage())
         there = sql_layer(tmp_path / f"{prefix}.db", MemoryStorage())
         try:
             await run(World(here, there, prefix), chosen)

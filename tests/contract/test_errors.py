@@ -12,7 +12,7 @@ import pytest
 from chainlit.types import Feedback
 from chainlit.user import User
 
-from chainlit_dynamodb import DynamoDBDataLayer
+from chainlit_dynamodb import DynamoDBDataLayer, RetryPolicies, RetryPolicy
 from chainlit_dynamodb.errors import (
     AccessDeniedError,
     ChainlitDynamoDBError,
@@ -22,10 +22,11 @@ from chainlit_dynamodb.errors import (
     TransientError,
 )
 from chainlit_dynamodb.testing.engines import DYNAMODB_LOCAL
+from chainlit_dynamodb.testing.transports import Failing
 from tests.conftest import REGION
 from tests.contract.chats import enter_chat, message, one_engine, page_of, start_thread, tool
 from tests.contract.conftest import GIVEN_CLIENT
-from tests.contract.lagging import Failing, wrap
+from tests.wiring import switch_of, wrap
 
 both_transports = pytest.mark.parametrize("backend", [DYNAMODB_LOCAL, GIVEN_CLIENT], indirect=True)
 
@@ -60,21 +61,11 @@ def assert_one_line(error: BaseException, *words: str) -> None:
 @both_transports
 @pytest.mark.parametrize("method", AWAITED)
 async def test_a_missing_table_is_a_clear_error(make_layer: Any, backend: str, method: str) -> None:
-    layer = make_layer()
-    layer = renamed(layer, "no-such-table")
+    layer = make_layer(table_name="no-such-table")
     enter_chat("t1")
     with pytest.raises(SchemaError) as caught:
         await AWAITED[method](layer)
     assert_one_line(caught.value, "no-such-table", "chainlit-dynamodb create-table")
-
-
-def renamed(layer: Any, table_name: str) -> Any:
-    """Misspell the table of a layer."""
-    layer.table_name = layer._store.table.name = table_name
-    for transport in (layer._store.table._transport,):
-        transport._table_name = table_name
-        transport._client = transport._client if hasattr(transport, "_pool") else None
-    return layer
 
 
 @both_transports
@@ -82,7 +73,7 @@ def renamed(layer: Any, table_name: str) -> Any:
 async def test_a_write_nobody_awaits_is_a_bare_log_line(
     make_layer: Any, caplog: pytest.LogCaptureFixture, backend: str, method: str
 ) -> None:
-    layer = renamed(make_layer(), "no-such-table")
+    layer = make_layer(table_name="no-such-table")
     enter_chat("t1")
     await IN_BACKGROUND[method](layer)
     errors = [r for r in caplog.records if r.levelno >= logging.ERROR]
@@ -105,7 +96,7 @@ async def test_a_missing_index_is_a_clear_error(dynamodb_client: Any, make_layer
         BillingMode="PAY_PER_REQUEST",
     )
     try:
-        layer = renamed(make_layer(), name)
+        layer = make_layer(table_name=name)
         with pytest.raises(SchemaError) as caught:
             await page_of(layer)
         assert_one_line(caught.value, name, "index", "chainlit-dynamodb create-table")
@@ -125,7 +116,7 @@ async def test_a_table_with_other_keys_is_a_clear_error(dynamodb_client: Any, ma
     )
     try:
         with pytest.raises(SchemaError) as caught:
-            await renamed(make_layer(), name).get_user("alice")
+            await make_layer(table_name=name).get_user("alice")
         assert_one_line(caught.value, name, "keys")
     finally:
         dynamodb_client.delete_table(TableName=name)
@@ -202,11 +193,15 @@ async def test_denied_access_reaches_the_caller(layer: Any, method: str) -> None
     assert_one_line(caught.value, "IAM policy")
 
 
-async def test_an_endpoint_that_does_not_answer_is_transient(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_endpoint_that_does_not_answer_is_transient() -> None:
     from chainlit_dynamodb.ops.embedded import free_port
 
-    layer = DynamoDBDataLayer("table", region_name=REGION, endpoint_url=f"http://127.0.0.1:{free_port()}")
-    monkeypatch.setattr(layer._store.table, "_read_seconds", 0.2)
+    layer = DynamoDBDataLayer(
+        "table",
+        region_name=REGION,
+        endpoint_url=f"http://127.0.0.1:{free_port()}",
+        retry=RetryPolicies(read=RetryPolicy(0.2)),
+    )
     with pytest.raises(TransientError) as caught:
         await layer.get_user("alice")
     assert_one_line(caught.value, "endpoint")
@@ -231,5 +226,5 @@ async def test_a_failed_first_use_does_not_spoil_the_layer(layer: Any) -> None:
     wrong = wrap(layer, lambda inner: Failing(inner, SchemaError("missing")))
     with pytest.raises(ChainlitDynamoDBError):
         await layer.get_user("alice")
-    layer._store.table._transport = wrong.inner
+    switch_of(layer).inner = wrong.inner
     assert await layer.get_user("alice") is None

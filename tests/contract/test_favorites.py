@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from chainlit_dynamodb.testing.transports import Counting, Lagging
 from tests.contract.chats import assert_clean, enter_chat, ids, message, one_engine, start_thread, steps_of
-from tests.contract.lagging import Counting, Lagging, wrap
+from tests.wiring import wrap
 
 Rows = Callable[[], list[dict[str, Any]]]
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fastapi import HTTPException
 
+from chainlit_dynamodb.testing.transports import Counting, Lagging
 from tests.contract.chats import (
     assert_clean,
     enter_chat,
@@ -22,7 +23,7 @@ from tests.contract.chats import (
     tool,
     walk,
 )
-from tests.contract.lagging import Counting, Lagging, wrap
+from tests.wiring import switch_of, wrap
 
 PutRow = Callable[..., None]
 
@@ -144,7 +145,7 @@ async def test_pages_stay_full_where_the_index_still_shows_deleted_threads(layer
 
 async def index_entries(layer: Any) -> list[dict[str, Any]]:
     """Give all entries of Alice's partition of the index, raw, newest first."""
-    answer = await layer._store.table._transport.call(
+    answer = await switch_of(layer).call(
         "Query",
         {
             "TableName": layer.table_name,
@@ -193,12 +194,11 @@ async def test_a_thread_that_moved_up_is_listed_once_while_the_index_lags(layer:
 
 async def index_entries_of(lagging: Lagging, layer: Any) -> list[dict[str, Any]]:
     """Give the entries of the index as it really is."""
-    table = layer._store.table
-    table._transport = lagging.inner
+    switch_of(layer).inner = lagging.inner
     try:
         return await index_entries(layer)
     finally:
-        table._transport = lagging
+        switch_of(layer).inner = lagging
 
 
 async def test_a_user_message_moves_its_thread_to_the_top(layer: Any, make_layer: Any) -> None:

@@ -65,7 +65,8 @@ def test_no_level_is_forced(layer: Any) -> None:
 
 @one_engine
 async def test_a_quiet_log_asks_for_no_capacity(layer: Any) -> None:
-    from tests.contract.lagging import Counting, wrap
+    from chainlit_dynamodb.testing.transports import Counting
+    from tests.wiring import wrap
 
     counting = wrap(layer, Counting)
     await layer.get_user("alice")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from chainlit.types import Feedback
 
+from chainlit_dynamodb.testing.transports import Lagging
 from tests.contract.chats import (
     enter_bot,
     enter_chat,
@@ -20,7 +21,7 @@ from tests.contract.chats import (
     tool,
     walk,
 )
-from tests.contract.lagging import Lagging, wrap
+from tests.wiring import wrap
 
 
 async def start_named(layer: Any, names: dict[str, str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from chainlit.data.utils import queue_until_user_message
 
+from chainlit_dynamodb.testing.transports import Counting, Gated, Shuffling
 from tests.contract.chats import (
     assert_clean,
     enter_bot,
@@ -20,7 +21,7 @@ from tests.contract.chats import (
     steps_of,
     tool,
 )
-from tests.contract.lagging import Counting, Gated, Shuffling, wrap
+from tests.wiring import wrap
 
 Rows = Callable[[], list[dict[str, Any]]]
 NEW = {"output": "new", "end": "2026-11-01T10:00:09.000000Z", "isError": True}

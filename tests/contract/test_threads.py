@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from chainlit.user import User
 
+from chainlit_dynamodb.testing.transports import Shuffling
 from tests.contract.chats import (
     ALICE,
     assert_clean,
@@ -20,7 +21,7 @@ from tests.contract.chats import (
     one_engine,
     start_thread,
 )
-from tests.contract.lagging import Shuffling, wrap
+from tests.wiring import wrap
 
 Rows = Callable[[], list[dict[str, Any]]]
 

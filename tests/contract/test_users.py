@@ -11,8 +11,9 @@ import pytest
 from chainlit.user import PersistedUser, User
 
 from chainlit_dynamodb.errors import AccessDeniedError, InvalidIdError, TransientError
+from chainlit_dynamodb.testing.transports import Counting, Failing, Gated
 from tests.contract.chats import assert_clean, keys_of, one_engine
-from tests.contract.lagging import Counting, Failing, Gated, wrap
+from tests.wiring import wrap
 
 Rows = Callable[[], list[dict[str, Any]]]
 
@@ -145,16 +146,16 @@ async def test_a_known_user_is_as_last_seen_while_the_table_does_not_answer(laye
     assert (await other.get_user("alice")).metadata == {"n": 2}
 
 
-async def test_a_known_user_is_as_last_seen_while_the_table_fails(layer: Any) -> None:
+async def test_a_known_user_is_as_last_seen_while_the_table_fails(make_layer: Any) -> None:
+    layer = make_layer(user_cache_seconds=0)
     await layer.create_user(User("alice"))
-    layer._store.users._cache.clear()
     wrap(layer, lambda inner: Failing(inner, TransientError("GetItem", "ServiceUnavailable", "away"), "GetItem"))
     assert (await layer.get_user("alice")).id == "alice"
 
 
-async def test_a_refusal_is_not_hidden_behind_what_was_known(layer: Any) -> None:
+async def test_a_refusal_is_not_hidden_behind_what_was_known(make_layer: Any) -> None:
+    layer = make_layer(user_cache_seconds=0)
     await layer.create_user(User("alice"))
-    layer._store.users._cache.clear()
     wrap(layer, lambda inner: Failing(inner, AccessDeniedError("GetItem", "AccessDeniedException", "no"), "GetItem"))
     with pytest.raises(AccessDeniedError):
         await layer.get_user("alice")

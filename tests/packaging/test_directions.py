@@ -13,20 +13,33 @@ SOURCE = Path(__file__).parents[2] / "src" / PACKAGE
 FILES = sorted(SOURCE.rglob("*.py"))
 MAX_LINES = 400
 
-# What the modules of a part may import of this package.
+# What the modules of a part may import of this package, from the ground up.
 ALLOWED = {
     "errors": set[str](),
+    "schema": {"errors"},
     "dynamodb": {"dynamodb", "errors"},
-    "chat": {"chat", "dynamodb", "errors"},
+    "rows": {"rows", "dynamodb", "schema", "errors"},
+    "chat": {"chat", "rows", "dynamodb", "schema", "errors"},
     "storage": {"storage", "errors"},
-    "ops": {"ops", "chat", "dynamodb", "storage", "errors"},
-    "testing": {"testing", "ops", "chat", "dynamodb", "storage", "errors"},
-    "cli": {"cli", "ops", "chat", "errors", ""},
+    "session": set[str](),
+    "decorators": {"errors"},
+    "arguments": {"dynamodb"},
+    "snapshots": {"arguments", "session", "chat", "schema"},
+    "attachments": {"chat", "storage", "schema", "errors"},
+    "ops": {"ops", "dynamodb", "storage", "schema", "errors"},
+    "testing": {"testing", "ops", "dynamodb", "storage", "schema", "errors"},
+    "cli": {"cli", "ops", "schema", "errors", ""},
 }
+# Of the parts below it, access patterns see no more than this: rows, plain values, and what changes them.
+SEEN_BY_CHAT = {"rows.rows", "dynamodb.codec", "dynamodb.expressions"}
+PURE = ["schema", "chat.changes", "chat.presentation", "chat.cursors", "chat.clock"]
+PURE += ["dynamodb.codec", "dynamodb.expressions", "dynamodb.packing", "dynamodb.failures"]
+INPUT_AND_OUTPUT = {"asyncio", "aiohttp", "aiodynamo", "botocore", "http", "os", "socket", "subprocess", "threading"}
 STORAGE_CLIENTS = {"azure", "azure_blob", "gcs", "local", "s3"}
 # What they may import of others; `chainlit` here is Chainlit.
 FORBIDDEN = {
     "dynamodb": {"chainlit", "boto3"},
+    "rows": {"chainlit", "aiohttp", "aiodynamo", "boto3", "botocore"},
     "chat": {"chainlit", "aiohttp", "aiodynamo", "boto3", "botocore", "starlette", "fastapi"},
     "ops": {"chainlit"},
     "cli": {"chainlit"},
@@ -74,6 +87,73 @@ def test_no_part_knows_what_it_should_not(file: Path) -> None:
     assert not others & FORBIDDEN.get(part_of(file), set())
 
 
+@pytest.mark.parametrize("file", sorted((SOURCE / "chat").glob("*.py")), ids=named)
+def test_access_patterns_speak_of_rows_and_attributes_only(file: Path) -> None:
+    below = {name for name in own_imports(file) if name.startswith(("dynamodb", "rows"))}
+    assert below <= SEEN_BY_CHAT
+
+
+@pytest.mark.parametrize("file", sorted((SOURCE / "chat").glob("*.py")), ids=named)
+def test_access_patterns_take_no_constants_from_one_another(file: Path) -> None:
+    taken = [
+        alias.name
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith(f"{PACKAGE}.chat.")
+        for alias in node.names
+    ]
+    assert [name for name in taken if name.isupper()] == []
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_the_pure_core_does_no_input_and_output(module: str) -> None:
+    graph, seen, waiting = own_graph(), set[str](), [module]
+    while waiting:
+        current = waiting.pop()
+        seen.add(current)
+        waiting += graph[current] - seen
+    others = {name.partition(".")[0] for each in seen for name in imports(file_of(each))}
+    assert not others & INPUT_AND_OUTPUT
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    graph = own_graph()
+    while ends := [name for name, needed in graph.items() if not needed]:
+        for name in ends:
+            del graph[name]
+        graph = {name: needed - set(ends) for name, needed in graph.items()}
+    assert graph == {}
+
+
+def own_graph() -> dict[str, set[str]]:
+    """Give for each module the modules of this package it imports, anywhere in it."""
+    names = {module_of(file) for file in FILES}
+    graph = {}
+    for file in FILES:
+        wanted = set(own_imports(file)) | set(own_names(file))
+        graph[module_of(file)] = (wanted & names) - {module_of(file), ""}
+    return graph
+
+
+def own_names(file: Path) -> Iterator[str]:
+    """Give what `from package import module` may mean."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == PACKAGE:
+            parent = str(node.module).removeprefix(PACKAGE).removeprefix(".")
+            yield from (f"{parent}.{alias.name}".removeprefix(".") for alias in node.names)
+
+
+def module_of(file: Path) -> str:
+    """Give the name of a module below the package."""
+    parts = [*file.relative_to(SOURCE).parts[:-1], file.stem]
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def file_of(module: str) -> Path:
+    """Give the file of a module below the package."""
+    path = SOURCE.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
 @pytest.mark.parametrize("file", sorted((SOURCE / "storage").glob("*.py")), ids=named)
 def test_storage_clients_do_not_know_each_other(file: Path) -> None:
     if file.stem == "from_url":
@@ -85,7 +165,7 @@ def test_storage_clients_do_not_know_each_other(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=named)
 def test_keys_are_spelt_in_the_schema_only(file: Path) -> None:
-    if named(file) == "chat/schema.py":
+    if named(file) == "schema.py":
         return
     found = [text for text in literals(file) if text in KEYS or text.startswith(PREFIXES)]
     assert found == []

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from chainlit_dynamodb import DynamoDBDataLayer, LocalStorageClient
-from chainlit_dynamodb.dynamodb.transport import AioTransport
 from chainlit_dynamodb.testing.engines import DYNAMODB_LOCAL, MINISTACK
 from tests.contract.chats import leave
-from tests.contract.conftest import client_of, target_of
+from tests.contract.conftest import client_of
+from tests.wiring import aio_transport, wired
 
 MakeLayer = Callable[..., DynamoDBDataLayer]
 Rows = Callable[[], list[dict[str, Any]]]
@@ -52,14 +52,10 @@ async def make_layer(table_name: str, dynamodb_url: str, storage: LocalStorageCl
     """Make layers on one table: as many processes would have."""
     made: list[DynamoDBDataLayer] = []
 
-    def make(**options: Any) -> DynamoDBDataLayer:
-        options = {"storage_provider": storage, "endpoint_url": dynamodb_url, "close_seconds": 2.0, **options}
-        layer = DynamoDBDataLayer(table_name, **options)
-        transport = layer._store.table._transport
-        assert isinstance(transport, AioTransport)
-        transport._target = target_of(options["endpoint_url"])
-        made.append(layer)
-        return layer
+    def make(endpoint_url: str = dynamodb_url, **options: Any) -> DynamoDBDataLayer:
+        options = {"storage_provider": storage, "close_seconds": 2.0, **options}
+        made.append(wired(table_name, aio_transport(endpoint_url, table_name), **options))
+        return made[-1]
 
     yield make
     for layer in made:

@@ -13,7 +13,7 @@ from chainlit.types import Feedback
 from chainlit_dynamodb import DynamoDBDataLayer, LocalStorageClient
 from tests.contract.chats import enter_bot, ids, listed, message, page_of, start_thread, steps_of, tool
 from tests.reliability.conftest import MakeLayer, Rows, dynamodb_local
-from tests.reliability.transports import killed
+from tests.reliability.death import killed
 from tests.reliability.values import KB, incompressible, part_rows
 
 pytestmark = [dynamodb_local, pytest.mark.parametrize("after", [False, True], ids=["before", "after"])]

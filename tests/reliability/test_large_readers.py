@@ -14,11 +14,11 @@ from chainlit.types import Feedback
 
 from chainlit_dynamodb import DynamoDBDataLayer
 from chainlit_dynamodb.dynamodb.packing import UNREADABLE
+from chainlit_dynamodb.testing.transports import Meanwhile
 from tests.contract.chats import ids, listed, page_of, start_thread, steps_of, tool
-from tests.contract.lagging import wrap
 from tests.reliability.conftest import MakeLayer, Rows, dynamodb_local
-from tests.reliability.transports import Meanwhile
 from tests.reliability.values import KB, MB, PART, compressible, incompressible
+from tests.wiring import wrap
 
 BIG = 200 * KB
 ROUNDS = 12

@@ -160,12 +160,14 @@ async def test_a_deleted_step_that_is_there_is_not_deleted(
 
 
 @pytest.mark.usefixtures("a_sound_chat")
-async def test_a_row_that_a_deleted_chat_has_left_is_not_deleted(check: Check, tell: Tell, layer: Any) -> None:
+async def test_a_row_that_a_deleted_chat_has_left_is_not_deleted(
+    check: Check, tell: Tell, layer: Any, dynamodb_client: Any
+) -> None:
     await layer.delete_thread("t1")
     tell("thread deletion")
     assert await check() == {}
-    key = {"PK": "THREAD#t1", "SK": "STEP#s1"}
-    await layer._store.table.put({**key, "output": "late"})
+    late = {"PK": {"S": "THREAD#t1"}, "SK": {"S": "STEP#s1"}, "output": {"S": "late"}}
+    dynamodb_client.put_item(TableName=layer.table_name, Item=late)
     assert await check() == {"not deleted": 1}
 
 

@@ -13,19 +13,21 @@ import pytest
 from chainlit.element import CustomElement, Text
 from chainlit.types import Feedback
 
-from chainlit_dynamodb import DynamoDBDataLayer, LocalStorageClient
+from chainlit_dynamodb import DynamoDBDataLayer, LocalStorageClient, RetryPolicies, RetryPolicy
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.errors import RequestError, StorageError, TransientError
 from chainlit_dynamodb.testing.faults import FaultPlan, FaultProxy
+from chainlit_dynamodb.testing.transports import Failing, Gated, Wrapped
 from tests.contract.chats import enter_bot, enter_chat, ids, keys_of, listed, message, start_thread, steps_of, tool
-from tests.contract.lagging import Failing, Gated, Wrapped, wrap
 from tests.reliability.conftest import MakeLayer, Rows, dynamodb_local
 from tests.reliability.values import KB, incompressible
+from tests.wiring import wrap
 
 pytestmark = dynamodb_local
 
 KINDS = ["throttling", "server_error", "reset_before", "reset_after", "truncated", "garbage"]
 MakeFaulty = Callable[..., Any]
+IMPATIENT_READERS = RetryPolicies(read=RetryPolicy(0.3))
 
 
 @pytest.fixture
@@ -33,9 +35,11 @@ def faulty(make_layer: MakeLayer, dynamodb_url: str) -> MakeFaulty:
     """Make a layer whose requests fail as planned."""
 
     @asynccontextmanager
-    async def faulty(seed: int = 1, **plan: float) -> AsyncIterator[tuple[DynamoDBDataLayer, FaultProxy]]:
-        async with FaultProxy(dynamodb_url, FaultPlan(**plan), seed=seed) as proxy:
-            layer = make_layer(endpoint_url=proxy.url)
+    async def faulty(
+        options: dict[str, Any] | None = None, **plan: float
+    ) -> AsyncIterator[tuple[DynamoDBDataLayer, FaultProxy]]:
+        async with FaultProxy(dynamodb_url, FaultPlan(**plan), seed=1) as proxy:
+            layer = make_layer(endpoint_url=proxy.url, **(options or {}))
             yield layer, proxy
             proxy.plan = FaultPlan()
             await layer.close()
@@ -120,8 +124,7 @@ async def test_an_outage_longer_than_the_patience_of_readers_loses_no_write(
     faulty: MakeFaulty, make_layer: MakeLayer
 ) -> None:
     threads = [f"t{n}" for n in range(10)]
-    async with faulty() as (layer, proxy):
-        layer._store.table._read_seconds = 0.3
+    async with faulty({"retry": IMPATIENT_READERS}) as (layer, proxy):
         for thread_id in threads[:5]:
             await start_thread(layer, thread_id)
         outage = asyncio.create_task(proxy.outage(1.5))
@@ -164,8 +167,7 @@ async def test_the_event_loop_runs_on_during_an_outage(faulty: MakeFaulty) -> No
 
 
 async def test_a_reader_in_an_outage_is_told_so_in_time(faulty: MakeFaulty) -> None:
-    async with faulty(reset_before=1.0) as (layer, _):
-        layer._store.table._read_seconds = 0.3
+    async with faulty({"retry": IMPATIENT_READERS}, reset_before=1.0) as (layer, _):
         with pytest.raises(TransientError):
             await asyncio.wait_for(layer.get_thread("t1"), 10)
 
@@ -174,21 +176,20 @@ async def test_at_the_bound_the_newest_callers_wait_and_nothing_is_dropped(make_
     bound = 200 * KB
     layer = make_layer(max_pending_bytes=bound)
     await start_thread(layer)
-    writer = layer._store.writer
     gated = wrap(layer, lambda inner: Gated(inner, "UpdateItem"))
     steps = [message(f"s{n}", output=incompressible(20 * KB, n)) for n in range(50)]
     pending = [asyncio.create_task(layer.create_step(step)) for step in steps]
     await gated.arrived.wait()
     await asyncio.sleep(0.05)
-    assert 0.5 * bound < writer._pending_bytes <= bound
+    assert 0.5 * bound < layer.backlog.size_bytes <= bound
     assert not any(task.done() for task in pending)
     gated.gate.set()
     while not all(task.done() for task in pending):
-        assert writer._pending_bytes <= bound
+        assert layer.backlog.size_bytes <= bound
         await asyncio.sleep(0)
     await asyncio.gather(*pending)
     assert last_output(await steps_of(layer)) == {step["id"]: step["output"] for step in steps}
-    assert writer._pending_bytes == 0
+    assert layer.backlog.size_bytes == 0
 
 
 async def test_one_write_larger_than_the_bound_passes(make_layer: MakeLayer) -> None:
@@ -266,9 +267,8 @@ async def test_close_writes_what_was_begun(make_layer: MakeLayer, rows: Rows, st
 async def test_close_ends_in_time_and_says_what_it_could_not_write(
     faulty: MakeFaulty, make_layer: MakeLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with faulty() as (layer, proxy):
+    async with faulty({"close_seconds": 0.5}) as (layer, proxy):
         await start_thread(layer)
-        layer._close_seconds = 0.5
         proxy.plan = FaultPlan(reset_before=1.0)
         tasks = [asyncio.create_task(layer.create_step(message(f"s{n}"))) for n in range(5)]
         await asyncio.sleep(0.1)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import pytest
 from hypothesis import HealthCheck, settings
 
-from chainlit_dynamodb.chat.schema import Key
 from chainlit_dynamodb.chat.writer import Writer
-from tests.unit.writing import A, World
+from chainlit_dynamodb.schema import Key
+from tests.unit.writing import A, Change, World
 
 settings.register_profile(
     "unit",
@@ -40,6 +40,6 @@ def start(world: World, writer: Writer) -> Callable[..., asyncio.Task[None]]:
     """Begin a write as Chainlit does: a task nobody awaits."""
 
     def begin(name: str, key: Key = A, size_bytes: int = 1, to: Writer | None = None) -> asyncio.Task[None]:
-        return asyncio.create_task((to or writer).write(key, world.change(name, size_bytes)), name=name)
+        return asyncio.create_task((to or writer).write(key, Change(name, size_bytes), world.apply), name=name)
 
     return begin

@@ -9,14 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chainlit_dynamodb.chat.steps import Upsert
-from chainlit_dynamodb.chat.threads import ThreadChange
+from chainlit_dynamodb.chat.changes import ElementChange, File, StepChange, ThreadChange
 from chainlit_dynamodb.dynamodb.expressions import Update
 
 values = st.none() | st.integers(0, 3)
 fields = st.dictionaries(st.sampled_from("abc"), values, max_size=3)
 rows = st.dictionaries(st.sampled_from("abc"), values, max_size=3)
-upserts = st.builds(Upsert, default=fields, assign=fields)
+upserts = st.builds(StepChange, default=fields, assign=fields)
 
 
 def applied(row: dict[str, Any], update: Update) -> dict[str, Any]:
@@ -26,48 +25,76 @@ def applied(row: dict[str, Any], update: Update) -> dict[str, Any]:
     return {name: value for name, value in result.items() if name not in set(update.remove)}
 
 
-@example([Upsert({"a": None}, {}), Upsert({"a": 1}, {})], {})
-@example([Upsert({}, {"a": None}), Upsert({"a": 1}, {})], {})
+@example([StepChange({"a": None}, {}), StepChange({"a": 1}, {})], {})
+@example([StepChange({}, {"a": None}), StepChange({"a": 1}, {})], {})
 @given(st.lists(upserts, min_size=1, max_size=5), rows)
-def test_merged_upserts_do_what_they_do_in_turn(changes: list[Upsert], row: dict[str, Any]) -> None:
+def test_merged_upserts_do_what_they_do_in_turn(changes: list[StepChange], row: dict[str, Any]) -> None:
     in_turn = reduce(lambda r, change: applied(r, change.update()), changes, row)
-    merged = reduce(Upsert.then, changes)
+    merged = reduce(StepChange.then, changes)
     assert applied(row, merged.update()) == in_turn
 
 
 @given(upserts, upserts, upserts)
-def test_it_does_not_matter_which_two_upserts_merge_first(first: Upsert, second: Upsert, third: Upsert) -> None:
+def test_it_does_not_matter_which_two_upserts_merge_first(
+    first: StepChange, second: StepChange, third: StepChange
+) -> None:
     left, right = first.then(second).then(third).update(), first.then(second.then(third)).update()
     assert (left.assign, left.default) == (right.assign, right.default)
 
 
 @given(upserts)
-def test_an_update_never_names_a_field_twice(upsert: Upsert) -> None:
+def test_an_update_never_names_a_field_twice(upsert: StepChange) -> None:
     update = upsert.update()
     assert not set(update.assign) & set(update.default)
 
 
 @given(fields, fields)
 def test_create_and_update_end_alike_in_either_order(created: dict[str, Any], updated: dict[str, Any]) -> None:
-    create, update = Upsert(created, {}), Upsert({}, updated)
+    create, update = StepChange(created, {}), StepChange({}, updated)
     one_way = applied(applied({}, create.update()), update.update())
     other_way = applied(applied({}, update.update()), create.update())
     assert one_way == other_way
 
 
 @given(upserts, upserts)
-def test_merging_changes_neither(first: Upsert, second: Upsert) -> None:
+def test_merging_changes_neither(first: StepChange, second: StepChange) -> None:
     copies = [(dict(u.default), dict(u.assign)) for u in (first, second)]
     first.then(second)
     assert [(u.default, u.assign) for u in (first, second)] == copies
 
 
 def test_fifty_updates_end_in_the_last_one() -> None:
-    changes = [Upsert({}, {"output": "x" * n, f"field{n}": n}) for n in range(50)]
-    assert reduce(Upsert.then, changes).assign == {**{f"field{n}": n for n in range(50)}, "output": "x" * 49}
+    changes = [StepChange({}, {"output": "x" * n, f"field{n}": n}) for n in range(50)]
+    assert reduce(StepChange.then, changes).assign == {**{f"field{n}": n for n in range(50)}, "output": "x" * 49}
 
 
-# Threads. The model is `Threads.store` without its I/O: a row, or no row.
+step_changes = upserts | st.just(StepChange(deletes=True))
+files = st.none() | st.builds(File, st.sampled_from("kl"), st.binary(max_size=3), st.just("text/plain"), st.just("f"))
+element_changes = st.builds(ElementChange, assign=fields, file=files) | st.just(ElementChange(deletes=True))
+
+
+@given(st.lists(step_changes, min_size=1, max_size=5))
+def test_a_deletion_of_a_step_wins_over_all_that_is_merged_with_it(changes: list[StepChange]) -> None:
+    assert reduce(StepChange.then, changes).deletes is any(change.deletes for change in changes)
+
+
+@given(st.lists(element_changes, min_size=1, max_size=5))
+def test_merged_changes_of_an_element_do_what_they_do_in_turn(changes: list[ElementChange]) -> None:
+    merged = reduce(ElementChange.then, changes)
+    assert merged.deletes is any(change.deletes for change in changes)
+    if not merged.deletes:
+        assert merged.assign == {name: value for change in changes for name, value in change.assign.items()}
+        assert merged.file == next((change.file for change in reversed(changes) if change.file), None)
+
+
+@given(element_changes, element_changes, element_changes)
+def test_it_does_not_matter_which_two_changes_of_an_element_merge_first(
+    first: ElementChange, second: ElementChange, third: ElementChange
+) -> None:
+    assert first.then(second).then(third) == first.then(second.then(third))
+
+
+# Threads. The model is `thread_update` as the table does it: a row, or no row.
 
 Row = dict[str, Any]
 patches = st.none() | st.dictionaries(st.sampled_from("xyz"), values, max_size=3)
@@ -137,12 +164,12 @@ def test_it_does_not_matter_which_changes_of_a_thread_merge_first(
     assert first.then(second).then(third) == first.then(second.then(third))
 
 
-@pytest.mark.parametrize("change", [Upsert({}, {}), ThreadChange()])
-def test_an_empty_change_weighs_next_to_nothing(change: Upsert | ThreadChange) -> None:
+@pytest.mark.parametrize("change", [StepChange({}, {}), ThreadChange()])
+def test_an_empty_change_weighs_next_to_nothing(change: StepChange | ThreadChange) -> None:
     assert change.size_bytes < 200
 
 
 @given(upserts)
-def test_a_change_weighs_at_least_its_text(upsert: Upsert) -> None:
-    heavy = upsert.then(Upsert({}, {"output": "x" * 1_000}))
+def test_a_change_weighs_at_least_its_text(upsert: StepChange) -> None:
+    heavy = upsert.then(StepChange({}, {"output": "x" * 1_000}))
     assert heavy.size_bytes > 1_000

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from chainlit_dynamodb.chat import schema
-from chainlit_dynamodb.chat.schema import Key, TableSpec
+from chainlit_dynamodb import schema
 from chainlit_dynamodb.errors import InvalidIdError
+from chainlit_dynamodb.schema import Key, TableSpec
 
 _RESERVED = ["USER", "THREAD", "STEP", "ELEMENT", "FEEDBACK", "FAVORITE", "TS", "#", "0", "1", "bob"]
 plain_ids = st.text(st.characters(min_codepoint=0x20, exclude_categories=["Cs"]), min_size=1, max_size=30)

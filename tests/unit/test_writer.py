@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from chainlit_dynamodb.chat.schema import step_key
-from chainlit_dynamodb.chat.writer import Writer, weight_bytes
-from tests.unit.writing import OTHER_THREAD, REFUSAL, A, B, Start, World, answers, settle
+from chainlit_dynamodb.chat.writer import Backlog, Writer
+from chainlit_dynamodb.dynamodb.codec import weight_bytes
+from chainlit_dynamodb.schema import step_key
+from tests.unit.writing import OTHER_THREAD, REFUSAL, A, B, Change, Start, World, answers, settle
 
 
 async def test_a_write_is_stored_when_it_returns(world: World, writer: Writer) -> None:
-    await writer.write(A, world.change("one"))
+    await writer.write(A, Change("one"), world.apply)
     assert world.written == ["one"]
 
 
@@ -62,7 +63,7 @@ async def test_nothing_is_kept_of_what_is_done(world: World, writer: Writer, sta
     world.failures["bad"] = REFUSAL
     await asyncio.gather(start("one"), start("two"), start("bad", B), return_exceptions=True)
     await settle()
-    assert (writer._partitions, writer._tasks, writer._pending_bytes) == ({}, set(), 0)
+    assert writer.backlog == Backlog(rows=0, changes=0, size_bytes=0)
 
 
 async def test_a_refusal_reaches_those_it_concerns_and_nobody_else(world: World, start: Start) -> None:

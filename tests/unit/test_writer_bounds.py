@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from chainlit_dynamodb.chat.schema import step_key
-from chainlit_dynamodb.chat.writer import Writer
-from tests.unit.writing import OTHER_THREAD, REFUSAL, A, B, Start, World, answers, settle
+from chainlit_dynamodb.chat.writer import Backlog, Writer
+from chainlit_dynamodb.schema import step_key
+from tests.unit.writing import OTHER_THREAD, REFUSAL, A, B, Change, Start, World, answers, settle
 
 
 async def test_draining_waits_for_everything(world: World, writer: Writer, start: Start) -> None:
@@ -43,7 +43,7 @@ async def test_draining_gives_up_and_says_how_much_is_lost(world: World, writer:
     assert await writer.drain(0.02) == 3
     assert world.written == ["fine"]
     assert [type(answer) for answer in await answers(*tasks)] == [asyncio.CancelledError] * 4 + [type(None)]
-    assert (writer._partitions, writer._tasks, writer._pending_bytes) == ({}, set(), 0)
+    assert writer.backlog == Backlog(rows=0, changes=0, size_bytes=0)
 
 
 async def test_draining_counts_those_who_wait_for_room_and_they_write_no_more(world: World, start: Start) -> None:
@@ -73,7 +73,7 @@ async def test_draining_lets_those_in_who_wait_for_room(world: World, start: Sta
 async def test_draining_twice_is_fine_and_writing_goes_on_afterwards(world: World, writer: Writer) -> None:
     assert await writer.drain(1) == 0
     assert await writer.drain(1) == 0
-    await writer.write(A, world.change("after"))
+    await writer.write(A, Change("after"), world.apply)
     assert world.written == ["after"]
 
 
@@ -82,11 +82,11 @@ async def test_what_waits_is_bounded(world: World, start: Start) -> None:
     gates = [world.gate(str(number)) for number in range(20)]
     tasks = [start(str(number), step_key("t", str(number)), 30, writer) for number in range(20)]
     await settle()
-    assert writer._pending_bytes == 90
+    assert writer.backlog.size_bytes == 90
     for gate in gates:
         gate.set()
         await settle()
-        assert writer._pending_bytes <= 100
+        assert writer.backlog.size_bytes <= 100
     await asyncio.gather(*tasks)
     assert world.most_under_way == 3
 
@@ -117,15 +117,15 @@ async def test_the_order_of_one_key_survives_a_full_memory(world: World) -> None
     for spread in range(6):
         writer, written = Writer(max_pending_bytes=10), World()
         gate = written.gate("full")
-        tasks = [asyncio.create_task(writer.write(B, written.change("full", 10)))]
+        tasks = [asyncio.create_task(writer.write(B, Change("full", 10), written.apply))]
         await settle()
 
         async def late(writer: Writer = writer, written: World = written, turns: int = spread) -> None:
             for _ in range(turns):
                 await asyncio.sleep(0)
-            await writer.write(A, written.change("3"))
+            await writer.write(A, Change("3"), written.apply)
 
-        tasks += [asyncio.create_task(writer.write(A, written.change(name))) for name in ("1", "2")]
+        tasks += [asyncio.create_task(writer.write(A, Change(name), written.apply)) for name in ("1", "2")]
         await settle()
         gate.set()
         tasks.append(asyncio.create_task(late()))

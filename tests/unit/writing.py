@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chainlit_dynamodb.chat.schema import step_key
 from chainlit_dynamodb.errors import AccessDeniedError
+from chainlit_dynamodb.schema import Key, step_key
 
 A, B, OTHER_THREAD = step_key("t", "a"), step_key("t", "b"), step_key("u", "a")
 REFUSAL = AccessDeniedError("UpdateItem", "AccessDeniedException", "allow it")
@@ -28,35 +28,30 @@ class World:
         """Make the write of this name wait until the gate is opened."""
         return self.gates.setdefault(name, asyncio.Event())
 
-    def change(self, name: str, size_bytes: int = 1) -> Change:
-        """Give a change that notes its name."""
-        return Change(self, name, size_bytes)
+    async def apply(self, _: Key, change: Change) -> None:
+        """Do a change."""
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            await asyncio.sleep(0)
+            if change.name in self.gates:
+                await self.gates[change.name].wait()
+            if change.name in self.failures:
+                raise self.failures[change.name]
+            self.written.append(change.name)
+        finally:
+            self.under_way -= 1
 
 
 @dataclass(frozen=True)
 class Change:
-    """Does not do much; merged names are joined with `+`."""
+    """A name; merged names are joined with `+`."""
 
-    world: World
     name: str
-    size_bytes: int
+    size_bytes: int = 1
 
     def then(self, later: Change) -> Change:
         return replace(self, name=f"{self.name}+{later.name}", size_bytes=max(self.size_bytes, later.size_bytes))
-
-    async def apply(self) -> None:
-        world = self.world
-        world.under_way += 1
-        world.most_under_way = max(world.most_under_way, world.under_way)
-        try:
-            await asyncio.sleep(0)
-            if self.name in world.gates:
-                await world.gates[self.name].wait()
-            if self.name in world.failures:
-                raise world.failures[self.name]
-            world.written.append(self.name)
-        finally:
-            world.under_way -= 1
 
 
 Start = Callable[..., "asyncio.Task[None]"]

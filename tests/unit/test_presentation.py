@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainlit_dynamodb.chat import schema
-from chainlit_dynamodb.chat.transcript import assemble, in_order, public_step
+from chainlit_dynamodb import schema
+from chainlit_dynamodb.chat.presentation import assemble, in_order, public_step
 from chainlit_dynamodb.dynamodb.codec import plain
 from tests.unit.values import anything
 
