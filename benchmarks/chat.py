@@ -58,13 +58,17 @@ async def _ignore(*_: Any) -> None:
     return None
 
 
+EMIT: Any = _ignore
+"""Chainlit awaits it, and types it as a plain function."""
+
+
 def enter_chat(thread_id: str, user_id: str) -> None:
     """Be a user in a chat that has begun."""
     user = PersistedUser(id=user_id, createdAt=TIME.format(0), identifier=user_id)
     session: Any = WebsocketSession(
         id=f"session-{thread_id}",
         socket_id=f"socket-{thread_id}",
-        emit=_ignore,
+        emit=EMIT,
         emit_call=_ignore,
         user_env={},
         client_type="webapp",

@@ -28,12 +28,16 @@ async def _ignore(*_: Any) -> None:
     return None
 
 
+_EMIT: Any = _ignore
+"""Chainlit awaits it, and types it as a plain function."""
+
+
 def enter_chat(thread_id: str, user: Any = ALICE, *, spoken: bool = True) -> WebsocketSession:
     """Be in a chat in a browser, from here on."""
     session = WebsocketSession(
         id=str(uuid.uuid4()),
         socket_id=str(uuid.uuid4()),
-        emit=_ignore,
+        emit=_EMIT,
         emit_call=_ignore,
         user_env={},
         client_type="webapp",

@@ -7,6 +7,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from chainlit.data.storage_clients.base import BaseStorageClient
+
 # Chainlit's documented schema, in SQLite's types.
 _SCHEMA = """
 CREATE TABLE users (
@@ -31,7 +33,7 @@ _FLAGS = ("isError", "waitForAnswer", "streaming")
 _ELEMENT_FIELDS = ("id", "threadId", "type", "name", "display", "forId", "mime", "language", "size")
 
 
-class MemoryStorage:
+class MemoryStorage(BaseStorageClient):
     """Files in memory."""
 
     def __init__(self) -> None:

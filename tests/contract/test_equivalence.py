@@ -127,7 +127,7 @@ class World:
         if (slot, step) in self.steps:
             self.elements[slot] = f"{self.threads[slot]}-e{next(self.clock)}"
             enter_chat(self.threads[slot])
-            common = {"name": "a.txt", "mime": "text/plain", "thread_id": self.threads[slot]}
+            common: dict[str, Any] = {"name": "a.txt", "mime": "text/plain", "thread_id": self.threads[slot]}
             element = Text(id=self.elements[slot], content=content, for_id=self.steps[slot, step][0], **common)
             await self.both("create_element", element)
 
@@ -136,7 +136,7 @@ class World:
             enter_chat(self.threads[slot])
             await self.both("delete_element", self.elements.pop(slot), self.threads[slot])
 
-    async def rate(self, slot: int, step: int, value: int, comment: str) -> None:
+    async def rate(self, slot: int, step: int, value: Any, comment: str) -> None:
         if (slot, step) in self.steps:
             known = self.feedback.get((slot, step), (None, None))
             given_id = []

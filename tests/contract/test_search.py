@@ -119,7 +119,7 @@ async def test_a_cursor_of_another_search_is_a_bad_request(layer: Any) -> None:
         await page_of(layer, first=1, search="1", cursor=cursor)
 
 
-async def rate(layer: Any, thread_id: str, value: int, step_id: str = "run") -> str:
+async def rate(layer: Any, thread_id: str, value: Any, step_id: str = "run") -> str:
     """Store a step with feedback."""
     await layer.create_step(tool(step_id, thread_id))
     feedback_id: str = await layer.upsert_feedback(Feedback(forId=step_id, value=value, threadId=thread_id))
@@ -221,7 +221,8 @@ async def test_a_deleted_step_takes_its_feedback_out_of_the_list(layer: Any) -> 
 async def test_concurrent_feedback_of_many_steps_is_all_kept(layer: Any) -> None:
     await start_thread(layer)
     await asyncio.gather(*(layer.create_step(message(f"s{n}")) for n in range(6)))
-    given = (Feedback(forId=f"s{n}", value=n % 2, threadId="t1") for n in range(6))
+    values: list[Any] = [n % 2 for n in range(6)]
+    given = (Feedback(forId=f"s{n}", value=value, threadId="t1") for n, value in enumerate(values))
     assert all(await asyncio.gather(*(layer.upsert_feedback(feedback) for feedback in given)))
     steps = (await layer.get_thread("t1"))["steps"]
     assert {step["id"]: step["feedback"]["value"] for step in steps} == {f"s{n}": n % 2 for n in range(6)}

@@ -158,6 +158,7 @@ async def test_any_value_gets_a_typed_error_or_a_harmless_answer(
 
 async def test_a_bad_write_leaves_no_trace_on_the_good_ones_of_the_same_burst(layer: DynamoDBDataLayer) -> None:
     await start_thread(layer)
+    bad: Any
     for bad in (None, 3, {}, {"id": None}, {"id": "s2", "threadId": 7}, {"id": "\x00"}):
         enter_chat("t1")
         good = layer.create_step(message("s1", output="good"))

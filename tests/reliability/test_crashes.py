@@ -25,7 +25,7 @@ OLD, NEW = incompressible(LARGE, 1), incompressible(LARGE, 2)
 Look = Callable[[DynamoDBDataLayer], Awaitable[Any]]
 
 
-def opinion(step_id: str, value: int, comment: str) -> Any:
+def opinion(step_id: str, value: Any, comment: str) -> Any:
     return Feedback(forId=step_id, threadId="t1", value=value, comment=comment)
 
 

@@ -74,7 +74,8 @@ async def test_a_reader_never_sees_less_than_a_whole_step_while_it_is_deleted(ma
     async with reading(lambda: steps_of(other)) as seen:
         for number in range(ROUNDS):
             step_id = f"s{number}"
-            await writer.create_step({**numbered(1), "id": step_id})
+            step: Any = {**numbered(1), "id": step_id}
+            await writer.create_step(step)
             await writer.delete_step(step_id)
     whole = numbered(1)["output"]
     assert all(step["output"] == whole for found in seen for step in found.values())

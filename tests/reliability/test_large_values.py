@@ -33,7 +33,7 @@ def custom(props: dict[str, Any]) -> Any:
     return CustomElement(id="e1", name="Chart", props=props, for_id="s1", thread_id="t1")
 
 
-def opinion(comment: str, value: int = 1) -> Any:
+def opinion(comment: str, value: Any = 1) -> Any:
     return Feedback(forId="s1", threadId="t1", value=value, comment=comment)
 
 

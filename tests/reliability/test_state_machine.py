@@ -132,7 +132,8 @@ class ChatMachine(RuleBasedStateMachine):
 
     @rule(thread=thread_numbers, element=element_ids, step=step_ids, text=texts)
     def create_element(self, thread: int, element: str, step: str, text: str) -> None:
-        options = {"id": element, "name": "Chart", "for_id": f"{step}-{thread}", "thread_id": self.threads[thread]}
+        place = {"for_id": f"{step}-{thread}", "thread_id": self.threads[thread]}
+        options: dict[str, Any] = {"id": element, "name": "Chart", **place}
         self.do(thread, lambda layer: layer.create_element(CustomElement(props=spelled({"text": text}), **options)))
 
     @rule(thread=thread_numbers, element=element_ids)

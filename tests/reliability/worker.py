@@ -24,10 +24,9 @@ START_SECONDS: Final = 30.0
 async def write(layer: DynamoDBDataLayer, number: int, _: Path) -> list[Any]:
     """Chat in the thread: steps and metadata of this server's own."""
     for turn in range(WRITES):
-        step = message(f"p{number}-{turn}", THREAD, output=f"{turn}")
         await asyncio.gather(
-            layer.create_step(step),
-            layer.update_step({**step, "output": f"{turn} done"}),
+            layer.create_step(message(f"p{number}-{turn}", THREAD, output=f"{turn}")),
+            layer.update_step(message(f"p{number}-{turn}", THREAD, output=f"{turn} done")),
             layer.update_thread(THREAD, metadata={f"p{number}-{turn}": turn}),
         )
     return []

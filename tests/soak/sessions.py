@@ -53,7 +53,8 @@ class Chat:
         question, run = self._new_id(), self._new_id()
         await asyncio.gather(self._step(question, 1), self._step(run, 6), self._step(self._new_id(), 3))
         for number in range(self.chance.randrange(3)):
-            feedback = Feedback(forId=run, threadId=self.thread, value=number % 2, comment=str(number))
+            value: Any = number % 2
+            feedback = Feedback(forId=run, threadId=self.thread, value=value, comment=str(number))
             await self._tell("feedback", self.layer.upsert_feedback(feedback), run, number)
         if self.chance.random() < 0.1:
             await self._tell("step deletion", self.layer.delete_step(question), question)

@@ -19,7 +19,7 @@ TIMES = [f"2026-11-01T10:00:{second:02d}.000000Z" for second in range(6)]
 THREAD = {**schema.thread_key("t").attributes(), "name": "Harbour", "createdAt": TIMES[0]}
 
 
-def step(step_id: str, parent_id: str | None = None, second: int = 0) -> dict[str, Any]:
+def step(step_id: str, parent_id: str | None = None, second: int = 0) -> Any:
     """Give a step as `in_order` takes it."""
     return {"id": step_id, "parentId": parent_id, "createdAt": TIMES[second]}
 
@@ -30,23 +30,28 @@ def row(step_id: str, **fields: Any) -> dict[str, Any]:
 
 
 @st.composite
-def _steps(draw: st.DrawFn) -> list[dict[str, Any]]:
+def _steps(draw: st.DrawFn) -> list[Any]:
     ids = draw(st.lists(st.sampled_from("abcdefghij"), unique=True, max_size=10))
     parents = st.none() | st.sampled_from("abcdefghijxyz")
     return [step(step_id, draw(parents), draw(st.integers(0, 5))) for step_id in ids]
 
 
-def _ids(steps: list[dict[str, Any]]) -> list[str]:
+def copies(steps: list[Any]) -> list[Any]:
+    """Give steps that may be changed."""
+    return [dict(each) for each in steps]
+
+
+def _ids(steps: list[Any]) -> list[str]:
     return [each["id"] for each in steps]
 
 
 @given(_steps())
-def test_every_step_appears_exactly_once(steps: list[dict[str, Any]]) -> None:
-    assert sorted(_ids(in_order([dict(each) for each in steps]))) == sorted(_ids(steps))
+def test_every_step_appears_exactly_once(steps: list[Any]) -> None:
+    assert sorted(_ids(in_order(copies(steps)))) == sorted(_ids(steps))
 
 
 @given(_steps())
-def test_parents_come_before_their_children(steps: list[dict[str, Any]]) -> None:
+def test_parents_come_before_their_children(steps: list[Any]) -> None:
     seen: set[str] = set()
     for each in in_order(steps):
         assert each["parentId"] is None or each["parentId"] in seen
@@ -54,14 +59,14 @@ def test_parents_come_before_their_children(steps: list[dict[str, Any]]) -> None
 
 
 @given(_steps())
-def test_a_step_keeps_its_parent_or_becomes_a_root(steps: list[dict[str, Any]]) -> None:
+def test_a_step_keeps_its_parent_or_becomes_a_root(steps: list[Any]) -> None:
     parents = {each["id"]: each["parentId"] for each in steps}
-    for each in in_order([dict(each) for each in steps]):
+    for each in in_order(copies(steps)):
         assert each["parentId"] in (None, parents[each["id"]])
 
 
 @given(_steps())
-def test_a_step_whose_ancestors_are_all_there_keeps_its_parent(steps: list[dict[str, Any]]) -> None:
+def test_a_step_whose_ancestors_are_all_there_keeps_its_parent(steps: list[Any]) -> None:
     parents = {each["id"]: each["parentId"] for each in steps}
 
     def is_rooted(step_id: str | None) -> bool:
@@ -71,26 +76,26 @@ def test_a_step_whose_ancestors_are_all_there_keeps_its_parent(steps: list[dict[
             step_id = parents[step_id]
         return step_id is None
 
-    for each in in_order([dict(each) for each in steps]):
+    for each in in_order(copies(steps)):
         if is_rooted(each["id"]):
             assert each["parentId"] == parents[each["id"]]
 
 
 @given(_steps())
-def test_roots_are_in_order_of_time(steps: list[dict[str, Any]]) -> None:
+def test_roots_are_in_order_of_time(steps: list[Any]) -> None:
     ids = set(_ids(steps))
-    shown = in_order([dict(each) for each in steps])
+    shown = in_order(copies(steps))
     roots = [each for each in shown if not any(s["id"] == each["id"] and s["parentId"] in ids for s in steps)]
     assert [root["createdAt"] for root in roots] == sorted(root["createdAt"] for root in roots)
 
 
 @given(_steps(), st.randoms())
-def test_the_order_of_the_rows_does_not_matter_where_times_differ(steps: list[dict[str, Any]], random: Any) -> None:
+def test_the_order_of_the_rows_does_not_matter_where_times_differ(steps: list[Any], random: Any) -> None:
     for second, each in enumerate(steps):
         each["createdAt"] = f"2026-11-01T10:00:{second:02d}.000000Z"
-    shuffled = [dict(each) for each in steps]
+    shuffled = copies(steps)
     random.shuffle(shuffled)
-    assert in_order(shuffled) == in_order([dict(each) for each in steps])
+    assert in_order(shuffled) == in_order(copies(steps))
 
 
 def test_orphans_become_roots() -> None:
@@ -113,8 +118,8 @@ def test_a_child_that_is_older_than_its_parent_comes_behind_it() -> None:
         [step("a", "b"), step("b", "c"), step("c", "a"), step("d", "a"), step("e")],
     ],
 )
-def test_steps_in_a_cycle_survive(steps: list[dict[str, Any]]) -> None:
-    shown = in_order([dict(each) for each in steps])
+def test_steps_in_a_cycle_survive(steps: list[Any]) -> None:
+    shown = in_order(copies(steps))
     assert sorted(_ids(shown)) == sorted(_ids(steps))
     assert any(each["parentId"] is None for each in shown)
 
@@ -140,7 +145,7 @@ junk_rows = st.lists(
 
 
 @given(junk_rows)
-def test_no_junk_raises_and_what_comes_out_is_json_without_anything_internal(rows: list[dict[str, Any]]) -> None:
+def test_no_junk_raises_and_what_comes_out_is_json_without_anything_internal(rows: list[Any]) -> None:
     transcript = assemble([*rows, THREAD])
     assert transcript is not None
     for shown in (transcript.thread, *transcript.steps, *transcript.elements):
@@ -149,14 +154,14 @@ def test_no_junk_raises_and_what_comes_out_is_json_without_anything_internal(row
 
 
 @given(junk_rows)
-def test_a_thread_of_junk_is_a_thread_or_none(rows: list[dict[str, Any]]) -> None:
+def test_a_thread_of_junk_is_a_thread_or_none(rows: list[Any]) -> None:
     transcript = assemble(rows)
     has_row = any(each["SK"] == "THREAD" for each in rows)
     assert transcript is None or has_row
 
 
 @given(junk_rows)
-def test_every_shown_step_has_the_fields_chainlit_relies_on(rows: list[dict[str, Any]]) -> None:
+def test_every_shown_step_has_the_fields_chainlit_relies_on(rows: list[Any]) -> None:
     transcript = assemble([*rows, THREAD])
     assert transcript is not None
     for each in transcript.steps:
@@ -183,7 +188,7 @@ def test_malformed_rows_are_skipped_with_one_warning(caplog: pytest.LogCaptureFi
 
 
 @pytest.mark.parametrize("rows", [[], [row("a")], [{**THREAD, "deletedAt": TIMES[0]}, row("a")]])
-def test_without_a_living_thread_there_is_nothing(rows: list[dict[str, Any]]) -> None:
+def test_without_a_living_thread_there_is_nothing(rows: list[Any]) -> None:
     assert assemble(rows) is None
 
 
@@ -197,7 +202,7 @@ def test_a_favorite_is_marked_by_its_place_on_the_index_alone() -> None:
 
 
 def test_fields_of_future_versions_pass_through_and_empty_ones_do_not() -> None:
-    shown = public_step(row("a", brandNew={"x": [1]}, end=None))
+    shown: Any = public_step(row("a", brandNew={"x": [1]}, end=None))
     assert shown is not None
     assert shown["brandNew"] == {"x": [1]}
     assert "end" not in shown
