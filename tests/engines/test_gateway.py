@@ -146,9 +146,13 @@ async def test_an_update_makes_changes_and_removes(table: Table) -> None:
 
 async def test_an_update_gives_back_what_was_asked_for(table: Table) -> None:
     assert await table.update(key("a"), Update(assign={"x": 1})) == {}
-    assert await table.update(key("a"), Update(assign={"x": 2}), give_back="UPDATED_OLD") == {"x": 1}
-    assert await table.update(key("a"), Update(assign={"y": 1}), give_back="UPDATED_OLD") == {}
-    assert await table.update(key("a"), Update(assign={"x": 3}), give_back="ALL_NEW") == {**key("a"), "x": 3, "y": 1}
+    assert await table.update(key("a"), Update(assign={"x": 2}), return_values="UPDATED_OLD") == {"x": 1}
+    assert await table.update(key("a"), Update(assign={"y": 1}), return_values="UPDATED_OLD") == {}
+    assert await table.update(key("a"), Update(assign={"x": 3}), return_values="ALL_NEW") == {
+        **key("a"),
+        "x": 3,
+        "y": 1,
+    }
 
 
 async def test_members_join_and_leave_a_set_any_number_of_times(table: Table) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.presentation import StepView, public_step
-from chainlit_dynamodb.chat.recent import Recent
+from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.expressions import Update, exists
 from chainlit_dynamodb.errors import ConditionFailedError
@@ -28,7 +28,7 @@ from chainlit_dynamodb.schema import (
 class Favorites:
     """Sets and lists favourites."""
 
-    def __init__(self, rows: Rows, writer: Writer, recent: Recent) -> None:
+    def __init__(self, rows: Rows, writer: Writer, recent: RecentWrites) -> None:
         """Take the parts favourites touch."""
         self._rows = rows
         self._writer = writer

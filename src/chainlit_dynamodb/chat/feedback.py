@@ -12,7 +12,7 @@ from uuid import uuid4
 from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers, addition, marker_index, removal
 from chainlit_dynamodb.chat.lookup import StepLookup
 from chainlit_dynamodb.chat.presentation import feedback_value
-from chainlit_dynamodb.chat.recent import Recent
+from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.expressions import Condition, Update, all_of, any_of, equals, exists, missing
@@ -67,7 +67,7 @@ class Feedback:
     """Sets and deletes feedback. Step and markers change together or not at all."""
 
     def __init__(
-        self, rows: Rows, writer: Writer, lookup: StepLookup, recent: Recent, markers: FeedbackMarkers
+        self, rows: Rows, writer: Writer, lookup: StepLookup, recent: RecentWrites, markers: FeedbackMarkers
     ) -> None:
         """Take the parts feedback touches."""
         self._rows = rows

@@ -11,7 +11,7 @@ from typing import Final
 
 from chainlit_dynamodb.chat.cursors import Position, decode_cursor, encode_cursor
 from chainlit_dynamodb.chat.presentation import ThreadView, listed_thread
-from chainlit_dynamodb.chat.recent import Recent
+from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.errors import InvalidIdError
 from chainlit_dynamodb.rows.rows import Rows
@@ -96,7 +96,7 @@ class _Candidate:
 class Listing:
     """Lists threads."""
 
-    def __init__(self, rows: Rows, recent: Recent, *, page_items: int) -> None:
+    def __init__(self, rows: Rows, recent: RecentWrites, *, page_items: int) -> None:
         """Take the parts listing touches.
 
         Args:

@@ -10,7 +10,7 @@ from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers
 from chainlit_dynamodb.chat.files import Attachments, Files
 from chainlit_dynamodb.chat.listing import Listing
 from chainlit_dynamodb.chat.lookup import StepLookup
-from chainlit_dynamodb.chat.recent import Recent
+from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.steps import Steps
 from chainlit_dynamodb.chat.threads import Threads
 from chainlit_dynamodb.chat.tombstones import Tombstones
@@ -42,7 +42,12 @@ class ChatStore:
             max_pending_bytes: How much may wait to be written.
         """
         self.writer = Writer(max_pending_bytes=max_pending_bytes)
-        files, recent, tombstones, markers = Files(attachments), Recent(), Tombstones(rows), FeedbackMarkers(rows)
+        files, recent, tombstones, markers = (
+            Files(attachments),
+            RecentWrites(),
+            Tombstones(rows),
+            FeedbackMarkers(rows),
+        )
         self.lookup = StepLookup(rows)
         self.users = Users(rows, cache_seconds=cache_seconds)
         self.elements = Elements(rows, self.writer, tombstones, files)

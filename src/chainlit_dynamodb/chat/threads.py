@@ -9,7 +9,7 @@ from typing import Any, Final
 from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.changes import ThreadChange, thread_change, thread_update
 from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers
-from chainlit_dynamodb.chat.recent import Recent
+from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.codec import Item
@@ -40,7 +40,7 @@ class Threads:
         rows: Rows,
         writer: Writer,
         tombstones: Tombstones,
-        recent: Recent,
+        recent: RecentWrites,
         markers: FeedbackMarkers,
         sweep: Callable[[str], Awaitable[bool]],
     ) -> None:

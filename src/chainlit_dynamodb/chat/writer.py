@@ -55,7 +55,7 @@ class _Entry(Generic[C]):
 
 
 @dataclass(frozen=True)
-class _Outside(Generic[C]):
+class _Overflow(Generic[C]):
     key: Key
     change: C
     apply: Apply[C]
@@ -85,13 +85,13 @@ class Writer:
         self._partitions: dict[str, dict[str, _Lane]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._operations: set[asyncio.Future[None]] = set()
-        self._outside: deque[_Outside[Any]] = deque()
+        self._overflow: deque[_Overflow[Any]] = deque()
 
     @property
     def backlog(self) -> Backlog:
         """What is not stored yet."""
         lanes = [lane for lanes in self._partitions.values() for lane in lanes.values()]
-        changes = sum(len(lane.entries()) for lane in lanes) + len(self._outside)
+        changes = sum(len(lane.entries()) for lane in lanes) + len(self._overflow)
         return Backlog(len(lanes), changes, self._pending_bytes)
 
     async def write(self, key: Key, change: C, apply: Apply[C]) -> None:
@@ -121,14 +121,14 @@ class Writer:
     async def flush(self, pk: str, *, timeout_seconds: float = FLUSH_SECONDS) -> None:
         """Wait until the changes that are now pending in a partition are done, or the time is over."""
         pending = [entry.done for lane in self._partitions.get(pk, {}).values() for entry in lane.entries()]
-        pending += [caller.done for caller in self._outside if caller.key.pk == pk]
+        pending += [caller.done for caller in self._overflow if caller.key.pk == pk]
         if pending:
             await asyncio.wait(pending, timeout=timeout_seconds)
 
     async def discard(self, pk: str) -> None:
         """Drop what waits in a partition, answering its callers, and let finish what is under way."""
-        dropped = [caller for caller in self._outside if caller.key.pk == pk]
-        self._outside = deque(caller for caller in self._outside if caller.key.pk != pk)
+        dropped = [caller for caller in self._overflow if caller.key.pk == pk]
+        self._overflow = deque(caller for caller in self._overflow if caller.key.pk != pk)
         for caller in dropped:
             _answer(caller.done, None)
         for lane in list(self._partitions.get(pk, {}).values()):
@@ -148,8 +148,8 @@ class Writer:
         while (begun := {*self._tasks, *self._operations}) and (seconds_left := deadline - loop.time()) > 0:
             await asyncio.wait(begun, timeout=seconds_left)
         lost = max(self.backlog.changes, len(self._operations))
-        while self._outside:
-            self._outside.popleft().done.cancel()
+        while self._overflow:
+            self._overflow.popleft().done.cancel()
         unfinished = set(self._tasks)
         for task in unfinished:
             task.cancel()
@@ -158,15 +158,15 @@ class Writer:
         return lost
 
     def _enter(self, key: Key, change: C, apply: Apply[C]) -> asyncio.Future[None]:
-        if not self._outside and self._fits(change):
+        if not self._overflow and self._fits(change):
             return self._enqueue(key, change, apply).done
-        caller = _Outside(key, change, apply, _future())
-        self._outside.append(caller)
+        caller = _Overflow(key, change, apply, _future())
+        self._overflow.append(caller)
         return caller.done
 
     def _let_in(self) -> None:
-        while self._outside and self._fits(self._outside[0].change):
-            caller = self._outside.popleft()
+        while self._overflow and self._fits(self._overflow[0].change):
+            caller = self._overflow.popleft()
             entry = self._enqueue(caller.key, caller.change, caller.apply)
             entry.done.add_done_callback(partial(_pass_on, caller.done))
 

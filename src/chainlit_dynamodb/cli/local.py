@@ -23,7 +23,7 @@ TABLE_VARIABLE: Final = "CHAINLIT_DYNAMODB_TABLE"
 BUCKET_VARIABLE: Final = "CHAINLIT_DYNAMODB_BUCKET"
 LOGIN_VARIABLE: Final = "CHAINLIT_AUTH_SECRET"
 _STOP_SECONDS: Final = 30.0
-_ELSEWHERE = (
+_ELSEWHERE: Final = (
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
     "AWS_SESSION_TOKEN",
@@ -72,7 +72,7 @@ def run_locally(setup: LocalSetup, arguments: Sequence[str], extra: Mapping[str,
 
 
 def local_environment(setup: LocalSetup, url: str) -> dict[str, str]:
-    """Give this process's environment with the standard AWS variables pointing at the engine."""
+    """Return this process's environment with the standard AWS variables pointing at the engine."""
     inherited = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
     past_proxies = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1", "localhost"]))
     return inherited | {
@@ -92,7 +92,7 @@ def local_environment(setup: LocalSetup, url: str) -> dict[str, str]:
 
 
 def _auth_secret(path: Path) -> str:
-    """Give the secret that signs logins; Chainlit wants one. It is kept, so that a restart logs nobody out."""
+    """Return the secret that signs logins; Chainlit wants one. It is kept, so that a restart logs nobody out."""
     if not path.exists():
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -13,8 +14,8 @@ from chainlit_dynamodb.cli.options import aws_options
 from chainlit_dynamodb.cli.ports import check_port
 from chainlit_dynamodb.ops.embedded import DEFAULT_REGION
 
-_LOCAL_ONLY = ("data", "table", "bucket")
-_REMOTE_ONLY = ("endpoint_url", "profile")
+_LOCAL_ONLY: Final = ("data", "table", "bucket")
+_REMOTE_ONLY: Final = ("endpoint_url", "profile")
 
 
 @click.command(

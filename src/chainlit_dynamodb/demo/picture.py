@@ -22,7 +22,7 @@ _DEEP: Final[Color] = (14, 30, 58)
 
 
 def sunset() -> bytes:
-    """Give the picture. It takes some tenths of a second, so call it off the event loop."""
+    """Return the picture. It takes some tenths of a second, so call it off the event loop."""
     rows = b"".join(b"\x00" + _row(y) for y in range(HEIGHT))
     header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))

@@ -16,7 +16,7 @@ _POINTS_PER_DEGREE: Final = 12
 
 
 def week_report() -> bytes:
-    """Give the report."""
+    """Return the report."""
     return _document(_page())
 
 

@@ -36,25 +36,25 @@ UNITS: Final = {unit.symbol: unit for unit in (Unit("°C", 1.0, 0.0), Unit("°F"
 
 
 def temperature(sensor: int, hour: int) -> float:
-    """Give the temperature of an hour in degrees Celsius."""
+    """Return the temperature of an hour in degrees Celsius."""
     day = math.sin((hour - 9) / 24 * 2 * math.pi)
     gust = 0.6 * math.sin(hour * 1.9 + sensor * 2.3)
     return round(14.0 + sensor * 1.2 + 5.5 * day + gust, 1)
 
 
 def summary(sensor: int, unit: Unit) -> dict[str, Any]:
-    """Give what a sensor says of the whole day."""
+    """Return what a sensor says of the whole day."""
     values = [unit.of(temperature(sensor, hour)) for hour in HOURS]
     return {"sensor": SENSORS[sensor], "low": min(values), "high": max(values), "unit": unit.symbol}
 
 
 def highs() -> dict[str, float]:
-    """Give the highest temperature of each day of the week, in degrees Celsius."""
+    """Return the highest temperature of each day of the week, in degrees Celsius."""
     return {day: round(18.5 + 3.0 * math.sin(number * 1.3), 1) for number, day in enumerate(DAYS)}
 
 
 def figure(unit: Unit) -> str:
-    """Give the day of all sensors as a Plotly figure, in the JSON that Plotly reads."""
+    """Return the day of all sensors as a Plotly figure, in the JSON that Plotly reads."""
     layout = {
         "title": {"text": "Temperature at the harbour"},
         "xaxis": {"title": {"text": "hour"}, "dtick": 3, "zeroline": False},

@@ -135,7 +135,7 @@ def _with_text(value: Any) -> Any:
 
 
 def _is_garbled(answer: Mapping[str, Any]) -> bool:
-    """Tell whether an SDK made nothing of an answer: botocore takes what is no JSON for an empty object."""
+    """Return whether an SDK made nothing of an answer: botocore takes what is no JSON for an empty object."""
     headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     length = str(headers.get("content-length", "2"))
     return len(answer) == 1 and bool(headers) and not 0 < int(length) <= _LONGEST_EMPTY_ANSWER

@@ -171,7 +171,7 @@ class Table:
             query = replace(query, start_key=page.next_key)
 
     async def update(
-        self, key: KeyDict, update: Update, *, condition: Condition | None = None, give_back: str = "NONE"
+        self, key: KeyDict, update: Update, *, condition: Condition | None = None, return_values: str = "NONE"
     ) -> Item:
         """Change attributes of an item, making it if it is missing.
 
@@ -179,10 +179,10 @@ class Table:
             key: Its primary key.
             update: What to change.
             condition: Must hold, or nothing changes.
-            give_back: DynamoDB's `ReturnValues`.
+            return_values: DynamoDB's `ReturnValues`.
 
         Returns:
-            What `give_back` asked for; empty if there is nothing.
+            What `return_values` asked for; empty if there is nothing.
 
         Raises:
             ConditionFailedError: The condition did not hold.
@@ -190,7 +190,7 @@ class Table:
 
         Cost: 1 write unit per KB of the larger of old and new item, and again for each index entry it changes.
         """
-        request = {**self._update(Write(key, update, condition)), "ReturnValues": give_back}
+        request = {**self._update(Write(key, update, condition)), "ReturnValues": return_values}
         response = await self._retries.run(self.retry.write, self._call, "UpdateItem", request)
         return decode_item(response.get("Attributes", {}))
 

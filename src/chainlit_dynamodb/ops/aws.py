@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import botocore.config
 import botocore.session
@@ -21,11 +21,11 @@ from chainlit_dynamodb.errors import (
     TransientError,
 )
 
-_NO_CREDENTIALS = (
+_NO_CREDENTIALS: Final = (
     "No AWS credentials were found. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with "
     "--profile or AWS_PROFILE."
 )
-_NO_REGION = "No AWS region is set. Pass --region, or set AWS_REGION."
+_NO_REGION: Final = "No AWS region is set. Pass --region, or set AWS_REGION."
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def check_layout(spec: TableSpec, description: Description) -> None:
 
 
 def layout_differences(spec: TableSpec, description: Description) -> Iterator[str]:
-    """Give one phrase for each thing that differs."""
+    """Return one phrase for each thing that differs."""
     wanted = spec.create_table_request()
     types = _types(description)
     yield from _key_differences("its key", wanted, description, types)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Final
 
 from chainlit_dynamodb.errors import RequestError, TransientError
 from chainlit_dynamodb.ops.aws import aws_errors
 from chainlit_dynamodb.ops.check_table import Description, check_layout
 from chainlit_dynamodb.schema import TableSpec
 
-_POLL_SECONDS = 0.5
+_POLL_SECONDS: Final = 0.5
 
 
 def create_table(client: Any, table_name: str, *, timeout_seconds: float = 300) -> bool:
@@ -39,7 +39,7 @@ def create_table(client: Any, table_name: str, *, timeout_seconds: float = 300) 
 
 
 def describe_table(client: Any, table_name: str) -> Description | None:
-    """Give the table as DescribeTable does, or None where there is none."""
+    """Return the table as DescribeTable does, or None where there is none."""
     try:
         description: Description = client.describe_table(TableName=table_name)["Table"]
     except client.exceptions.ResourceNotFoundException:

@@ -41,7 +41,7 @@ class EmbeddedEngine:
     process: subprocess.Popen[bytes]
 
     def client(self, service: str, region: str = DEFAULT_REGION) -> Any:
-        """Give a botocore client of the engine.
+        """Return a botocore client of the engine.
 
         Args:
             service: `dynamodb` or `s3`.
@@ -112,7 +112,7 @@ def _start(data: Path | None, region: str, inherited: tuple[int, ...]) -> Embedd
 
 
 def free_port() -> int:
-    """Give a port of the loopback interface that nobody listens on."""
+    """Return a port of the loopback interface that nobody listens on."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

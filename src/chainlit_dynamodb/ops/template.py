@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from chainlit_dynamodb.schema import TableSpec
 
-PLACEHOLDER = "<YOUR-TABLE-NAME>"
-_HEADER = "# CloudFormation template for required table structure\nAWSTemplateFormatVersion: 2010-09-09\n"
+PLACEHOLDER: Final = "<YOUR-TABLE-NAME>"
+_HEADER: Final = "# CloudFormation template for required table structure\nAWSTemplateFormatVersion: 2010-09-09\n"
 
 
 def cloudformation(table_name: str = PLACEHOLDER) -> str:
-    """Give the CloudFormation template of the table.
+    """Return the CloudFormation template of the table.
 
     Args:
         table_name: The name of the table.

@@ -188,7 +188,7 @@ class Rows:
         fitted = await self._values.fit(key, update, limit_bytes)
         try:
             old = await self._table.update(
-                key.attributes(), fitted.update, condition=condition, give_back="UPDATED_OLD"
+                key.attributes(), fitted.update, condition=condition, return_values="UPDATED_OLD"
             )
         except (ConditionFailedError, ItemTooLargeError):
             await self._values.discard(fitted)

@@ -19,7 +19,7 @@ _PACKAGE: Final = "azurite@3.37.0"
 
 
 def command_line(port: int) -> list[str]:
-    """Give the command that serves blobs in memory.
+    """Return the command that serves blobs in memory.
 
     Args:
         port: Where it will listen.

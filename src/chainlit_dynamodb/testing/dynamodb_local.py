@@ -19,7 +19,7 @@ _SHA256: Final = "03b10fa245d9953106150b9f0a4fa53ef20b1a3586f3af314c355d3d207631
 
 
 def command_line(port: int, folder: Path | None = None) -> list[str]:
-    """Give the command that serves DynamoDB.
+    """Return the command that serves DynamoDB.
 
     Args:
         port: Where it will listen.

@@ -63,13 +63,13 @@ def running_engine(name: str) -> AbstractContextManager[Engine]:
 
 
 def required_engines() -> frozenset[str]:
-    """Give the names in `REQUIRED_ENGINES`: what must not be missing."""
+    """Return the names in `REQUIRED_ENGINES`: what must not be missing."""
     names = os.environ.get("REQUIRED_ENGINES", "").split(",")
     return frozenset(name.strip() for name in names if name.strip())
 
 
 def chromium_path() -> str:
-    """Give the browser: `CHROMIUM_PATH`, or the one that is installed.
+    """Return the browser: `CHROMIUM_PATH`, or the one that is installed.
 
     Raises:
         EngineMissingError: There is none.

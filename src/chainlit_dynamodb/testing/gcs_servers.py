@@ -11,7 +11,7 @@ from chainlit_dynamodb.testing.missing import EngineMissingError
 
 
 def fake_gcs_server_command(port: int) -> list[str]:
-    """Give the command that runs fake-gcs-server, a Go program, in memory.
+    """Return the command that runs fake-gcs-server, a Go program, in memory.
 
     Args:
         port: Where it will listen.
@@ -32,7 +32,7 @@ def fake_gcs_server_command(port: int) -> list[str]:
 
 
 def gcp_storage_emulator_command(port: int) -> list[str]:
-    """Give the command that runs gcp-storage-emulator, a Python program, in memory.
+    """Return the command that runs gcp-storage-emulator, a Python program, in memory.
 
     Args:
         port: Where it will listen.

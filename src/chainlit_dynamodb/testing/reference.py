@@ -7,13 +7,13 @@ one session, whose user and thread are given. Import it explicitly: it imports C
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, Final
 
 from chainlit.data.base import BaseDataLayer
 from chainlit.types import Feedback, PageInfo, PaginatedResponse, Pagination, ThreadFilter
 from chainlit.user import PersistedUser, User
 
-_FAVORITE = "favorite"
+_FAVORITE: Final = "favorite"
 
 
 class ReferenceDataLayer(BaseDataLayer):
@@ -41,7 +41,7 @@ class ReferenceDataLayer(BaseDataLayer):
         self._clock = 0
 
     async def get_user(self, identifier: str) -> PersistedUser | None:
-        """Give a user, or `None`."""
+        """Return a user, or `None`."""
         found = self._users.get(identifier)
         return None if found is None else PersistedUser(**copy.deepcopy(found))
 
@@ -85,7 +85,7 @@ class ReferenceDataLayer(BaseDataLayer):
             self._elements[place] = {**self._elements.get(place, {}), **fields}
 
     async def get_element(self, thread_id: str, element_id: str) -> Any:
-        """Give an element, or `None`."""
+        """Return an element, or `None`."""
         return copy.deepcopy(self._elements.get((thread_id, element_id)))
 
     async def delete_element(self, element_id: str, thread_id: str | None = None) -> None:
@@ -122,7 +122,7 @@ class ReferenceDataLayer(BaseDataLayer):
                 await self.delete_element(element_id, thread_id)
 
     async def get_thread_author(self, thread_id: str) -> str:
-        """Give the owner of a thread, or ""."""
+        """Return the owner of a thread, or ""."""
         return str(self._threads.get(thread_id, {}).get("userId") or "")
 
     async def delete_thread(self, thread_id: str) -> None:
@@ -137,7 +137,7 @@ class ReferenceDataLayer(BaseDataLayer):
                 del kept[place]
 
     async def list_threads(self, pagination: Pagination, filters: ThreadFilter) -> PaginatedResponse[Any]:
-        """Give a page of a user's threads, newest activity first. The cursor is a position."""
+        """Return a page of a user's threads, newest activity first. The cursor is a position."""
         found = [
             self._shown(thread_id)
             for thread_id, thread in self._by_activity()
@@ -150,7 +150,7 @@ class ReferenceDataLayer(BaseDataLayer):
         return PaginatedResponse(pageInfo=info, data=[{**t, "steps": [], "elements": []} for t in found[start:end]])
 
     async def get_thread(self, thread_id: str) -> Any:
-        """Give a thread whole, parents before children, or `None`."""
+        """Return a thread whole, parents before children, or `None`."""
         if thread_id not in self._threads:
             return None
         steps = [self._step(place) for place in self._steps if place[0] == thread_id]
@@ -183,7 +183,7 @@ class ReferenceDataLayer(BaseDataLayer):
             thread["activity"] = self._now()
 
     async def get_favorite_steps(self, user_id: str) -> list[Any]:
-        """Give a user's favourite steps, newest first."""
+        """Return a user's favourite steps, newest first."""
         steps = [self._step(place) for place, owner in self._favorites.items() if owner == user_id]
         return sorted(steps, key=lambda step: str(step["createdAt"]), reverse=True)
 
@@ -198,7 +198,7 @@ class ReferenceDataLayer(BaseDataLayer):
         return {**step_dict, "metadata": {**(step_dict.get("metadata") or {}), _FAVORITE: favorite}}
 
     async def build_debug_url(self) -> str:
-        """Give "": there is none."""
+        """Return "": there is none."""
         return ""
 
     async def close(self) -> None:

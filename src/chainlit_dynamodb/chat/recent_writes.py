@@ -15,7 +15,7 @@ _PARTITIONS: Final = 10_000
 _ENTRIES: Final = 1_000
 
 
-class Recent:
+class RecentWrites:
     """Entries of index partitions: for each, the item's key and its sort key on the index."""
 
     def __init__(self) -> None:
