@@ -42,12 +42,8 @@ class ChatStore:
             max_pending_bytes: How much may wait to be written.
         """
         self.writer = Writer(max_pending_bytes=max_pending_bytes)
-        files, recent, tombstones, markers = (
-            Files(attachments),
-            RecentWrites(),
-            Tombstones(rows),
-            FeedbackMarkers(rows),
-        )
+        files, recent = Files(attachments), RecentWrites()
+        tombstones, markers = Tombstones(rows), FeedbackMarkers(rows)
         self.lookup = StepLookup(rows)
         self.users = Users(rows, cache_seconds=cache_seconds)
         self.elements = Elements(rows, self.writer, tombstones, files)
