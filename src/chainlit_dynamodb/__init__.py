@@ -6,7 +6,9 @@ Importing this package imports neither Chainlit nor any SDK: every name below is
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from chainlit_dynamodb.storage.clients import CLIENTS
 
 if TYPE_CHECKING:
     from chainlit_dynamodb.data_layer import DynamoDBDataLayer
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
         SchemaError,
         StorageError,
     )
-    from chainlit_dynamodb.storage.azure import AzureDataLakeStorageClient, AzureStorageClient
     from chainlit_dynamodb.storage.azure_blob import AzureBlobStorageClient
+    from chainlit_dynamodb.storage.azure_data_lake import AzureDataLakeStorageClient, AzureStorageClient
     from chainlit_dynamodb.storage.base import StorageClient
     from chainlit_dynamodb.storage.cors import CorsCheck
     from chainlit_dynamodb.storage.from_url import storage_from_url
@@ -35,29 +37,25 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_MODULES = {
+_MODULES: Final = {
     "AccessDeniedError": "errors",
-    "AzureBlobStorageClient": "storage.azure_blob",
-    "AzureDataLakeStorageClient": "storage.azure",
-    "AzureStorageClient": "storage.azure",
+    "AzureDataLakeStorageClient": "storage.azure_data_lake",
     "ChainlitDynamoDBError": "errors",
     "ConfigurationError": "errors",
     "CorsCheck": "storage.cors",
     "CredentialsError": "errors",
     "CursorError": "errors",
     "DynamoDBDataLayer": "data_layer",
-    "GCSStorageClient": "storage.gcs",
     "InvalidIdError": "errors",
     "ItemTooLargeError": "errors",
-    "LocalStorageClient": "storage.local",
     "MissingDependencyError": "errors",
     "ObjectExistsError": "errors",
     "RequestError": "errors",
-    "S3StorageClient": "storage.s3",
     "SchemaError": "errors",
     "StorageClient": "storage.base",
     "StorageError": "errors",
     "storage_from_url": "storage.from_url",
+    **{client.class_name: f"storage.{client.module}" for client in CLIENTS},
 }
 
 __all__ = [

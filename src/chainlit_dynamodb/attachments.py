@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from chainlit_dynamodb.chat.elements import Content
 from chainlit_dynamodb.errors import ChainlitDynamoDBError, StorageError
-from chainlit_dynamodb.storage.base import DEFAULT_MIME, StorageClient, content_disposition
+from chainlit_dynamodb.storage.base import StorageClient
+from chainlit_dynamodb.storage.headers import DEFAULT_MIME, content_disposition
 
 _MAX_SEGMENT_CHARS = 300
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from chainlit_dynamodb.storage.clients import CLIENTS
 
 PACKAGE = "chainlit_dynamodb"
 SOURCE = Path(__file__).parents[2] / "src" / PACKAGE
@@ -23,7 +26,9 @@ ALLOWED = {
     "testing": {"testing", "ops", "chat", "dynamodb", "storage", "errors"},
     "cli": {"cli", "ops", "chat", "errors", ""},
 }
-STORAGE_CLIENTS = {"azure", "azure_blob", "gcs", "local", "s3"}
+STORAGE = sorted((SOURCE / "storage").rglob("*.py"))
+STORAGE_CLIENTS = {f"storage.{client.module}" for client in CLIENTS}
+SDKS = {"azure", "boto3", "botocore", "google"}
 # What they may import of others; `chainlit` here is Chainlit.
 FORBIDDEN = {
     "dynamodb": {"chainlit", "boto3"},
@@ -74,13 +79,36 @@ def test_no_part_knows_what_it_should_not(file: Path) -> None:
     assert not others & FORBIDDEN.get(part_of(file), set())
 
 
-@pytest.mark.parametrize("file", sorted((SOURCE / "storage").glob("*.py")), ids=named)
-def test_storage_clients_do_not_know_each_other(file: Path) -> None:
-    if file.stem == "from_url":
+def module_of(file: Path) -> str:
+    """Return the name of a module as others import it, without the package's name."""
+    return ".".join(file.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def client_of(file: Path) -> str | None:
+    """Return the storage client that a module is, or is a part of."""
+    module = module_of(file)
+    return next((client for client in STORAGE_CLIENTS if f"{module}.".startswith(f"{client}.")), None)
+
+
+@pytest.mark.parametrize("file", STORAGE, ids=named)
+def test_nobody_knows_a_storage_client_but_itself(file: Path) -> None:
+    known = {
+        client for client in STORAGE_CLIENTS for name in own_imports(file) if f"{name}.".startswith(f"{client}.")
+    }
+    assert known <= {client_of(file)}
+
+
+@pytest.mark.parametrize("file", STORAGE, ids=named)
+def test_what_storage_clients_share_knows_no_sdk(file: Path) -> None:
+    if client_of(file) or file.name.startswith("azure_"):
         return
-    own = file.stem.removesuffix("_files").removesuffix("_files_route")
-    others = {f"storage.{client}" for client in STORAGE_CLIENTS if client != own}
-    assert not others & set(own_imports(file))
+    assert not {name.partition(".")[0] for name in imports(file)} & SDKS
+
+
+def test_storage_has_no_circle() -> None:
+    modules = {module_of(file) for file in STORAGE}
+    graph = {module_of(file): modules & set(own_imports(file)) for file in STORAGE}
+    list(TopologicalSorter(graph).static_order())
 
 
 @pytest.mark.parametrize("file", FILES, ids=named)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import boto3
 import httpx
@@ -23,8 +24,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 import chainlit_dynamodb
 from chainlit_dynamodb.ops.embedded import free_port
-from chainlit_dynamodb.storage.azure import AzureStorageClient
 from chainlit_dynamodb.storage.azure_blob import AzureBlobStorageClient
+from chainlit_dynamodb.storage.azure_data_lake import AzureStorageClient
 from chainlit_dynamodb.storage.base import StorageClient
 from chainlit_dynamodb.storage.gcs import GCSStorageClient
 from chainlit_dynamodb.storage.local import LocalStorageClient
@@ -161,6 +162,11 @@ def chainlit_server(home: Path, folder: Path, app: str = APP, root_path: str = "
     origin = f"http://127.0.0.1:{port}"
     with child(command, environment, home, f"{origin}{root_path}/favicon"):
         yield origin
+
+
+async def name_of(client: StorageClient, key: str) -> str:
+    """Tell under which name a client keeps a key in its container `chats`, which is what its URLs say."""
+    return unquote(urlsplit(await client.get_read_url(key)).path).removeprefix("/chats/")
 
 
 @pytest.fixture(scope="session")
