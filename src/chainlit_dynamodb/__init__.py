@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from chainlit_dynamodb.storage.from_url import storage_from_url
     from chainlit_dynamodb.storage.gcs import GCSStorageClient
     from chainlit_dynamodb.storage.local import LocalStorageClient
+    from chainlit_dynamodb.storage.provider import StorageProvider
     from chainlit_dynamodb.storage.s3 import S3StorageClient
 
 __version__ = "0.1.0"
@@ -54,6 +55,7 @@ _MODULES: Final = {
     "SchemaError": "errors",
     "StorageClient": "storage.base",
     "StorageError": "errors",
+    "StorageProvider": "storage.provider",
     "storage_from_url": "storage.from_url",
     **{client.class_name: f"storage.{client.module}" for client in CLIENTS},
 }
@@ -80,6 +82,7 @@ __all__ = [
     "SchemaError",
     "StorageClient",
     "StorageError",
+    "StorageProvider",
     "storage_from_url",
 ]
 
