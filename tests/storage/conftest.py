@@ -33,6 +33,7 @@ from chainlit_dynamodb.storage.s3 import S3StorageClient
 from chainlit_dynamodb.testing.azurite import ACCOUNT_KEY
 
 from .data_lake_shim import data_lake
+from .documented import documented_client
 
 # The usual app: names are imported at the top, the factory is called by the first request that needs it.
 APP = """
@@ -288,6 +289,27 @@ def local_storage(local_server: tuple[str, Path]) -> Storage:
     return Storage(make, origin)
 
 
+@pytest.fixture(scope="session")
+def file_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    home, port = tmp_path_factory.mktemp("file_server"), free_port()
+    script = str(Path(__file__).with_name("file_server.py"))
+    url = f"http://127.0.0.1:{port}"
+    with child([sys.executable, script, str(port), str(home), "secret"], {}, home, url):
+        yield url
+
+
+@pytest.fixture
+def documented_storage(file_server_url: str) -> Storage:
+    module: dict[str, Any] = {"__name__": "documented"}
+    exec(documented_client(), module)  # noqa: S102 - the worked example of docs/storage.md
+
+    def make(lifetime: int | None = None) -> StorageClient:
+        client: StorageClient = module["FileServerClient"](file_server_url, "secret", url_lifetime_seconds=lifetime)
+        return client
+
+    return Storage(make, origin="")
+
+
 @pytest.fixture(
     params=[
         "s3_storage",
@@ -296,6 +318,7 @@ def local_storage(local_server: tuple[str, Path]) -> Storage:
         "fake_gcs_server_storage",
         "gcp_storage_emulator_storage",
         "local_storage",
+        "documented_storage",
     ]
 )
 def storage(request: pytest.FixtureRequest) -> Storage:
