@@ -8,8 +8,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from chainlit_dynamodb.storage.clients import CLIENTS
-
 if TYPE_CHECKING:
     from chainlit_dynamodb.data_layer import DynamoDBDataLayer
     from chainlit_dynamodb.errors import (
@@ -40,24 +38,28 @@ __version__ = "0.1.0"
 
 _MODULES: Final = {
     "AccessDeniedError": "errors",
+    "AzureBlobStorageClient": "storage.azure_blob",
     "AzureDataLakeStorageClient": "storage.azure_data_lake",
+    "AzureStorageClient": "storage.azure_data_lake",
     "ChainlitDynamoDBError": "errors",
     "ConfigurationError": "errors",
     "CorsCheck": "storage.cors",
     "CredentialsError": "errors",
     "CursorError": "errors",
     "DynamoDBDataLayer": "data_layer",
+    "GCSStorageClient": "storage.gcs",
     "InvalidIdError": "errors",
     "ItemTooLargeError": "errors",
+    "LocalStorageClient": "storage.local.client",
     "MissingDependencyError": "errors",
     "ObjectExistsError": "errors",
     "RequestError": "errors",
+    "S3StorageClient": "storage.s3",
     "SchemaError": "errors",
     "StorageClient": "storage.base",
     "StorageError": "errors",
     "StorageProvider": "storage.provider",
     "storage_from_url": "storage.from_url",
-    **{client.class_name: f"storage.{client.module}" for client in CLIENTS},
 }
 
 __all__ = [
