@@ -61,7 +61,7 @@ def azure_blob(url: str) -> StorageClient:
 
 
 def data_lake(url: str) -> StorageClient:
-    from chainlit_dynamodb.storage.azure import AzureStorageClient
+    from chainlit_dynamodb.storage.azure_data_lake import AzureStorageClient
 
     _container(os.environ["AZURITE"])
     return AzureStorageClient(url, NAME, ACCOUNT_KEY, blob_url=os.environ["AZURITE"])

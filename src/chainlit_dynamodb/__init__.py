@@ -6,7 +6,7 @@ Importing this package imports neither Chainlit nor any SDK: every name below is
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from chainlit_dynamodb.data_layer import DynamoDBDataLayer
@@ -26,22 +26,23 @@ if TYPE_CHECKING:
         SchemaError,
         StorageError,
     )
-    from chainlit_dynamodb.storage.azure import AzureDataLakeStorageClient, AzureStorageClient
     from chainlit_dynamodb.storage.azure_blob import AzureBlobStorageClient
+    from chainlit_dynamodb.storage.azure_data_lake import AzureDataLakeStorageClient, AzureStorageClient
     from chainlit_dynamodb.storage.base import StorageClient
     from chainlit_dynamodb.storage.cors import CorsCheck
     from chainlit_dynamodb.storage.from_url import storage_from_url
     from chainlit_dynamodb.storage.gcs import GCSStorageClient
     from chainlit_dynamodb.storage.local import LocalStorageClient
+    from chainlit_dynamodb.storage.provider import StorageProvider
     from chainlit_dynamodb.storage.s3 import S3StorageClient
 
 __version__ = "0.1.0"
 
-_MODULES = {
+_MODULES: Final = {
     "AccessDeniedError": "errors",
     "AzureBlobStorageClient": "storage.azure_blob",
-    "AzureDataLakeStorageClient": "storage.azure",
-    "AzureStorageClient": "storage.azure",
+    "AzureDataLakeStorageClient": "storage.azure_data_lake",
+    "AzureStorageClient": "storage.azure_data_lake",
     "ChainlitDynamoDBError": "errors",
     "ConfigurationError": "errors",
     "CorsCheck": "storage.cors",
@@ -51,7 +52,7 @@ _MODULES = {
     "GCSStorageClient": "storage.gcs",
     "InvalidIdError": "errors",
     "ItemTooLargeError": "errors",
-    "LocalStorageClient": "storage.local",
+    "LocalStorageClient": "storage.local.client",
     "MissingDependencyError": "errors",
     "ObjectExistsError": "errors",
     "RequestError": "errors",
@@ -61,6 +62,7 @@ _MODULES = {
     "SchemaError": "errors",
     "StorageClient": "storage.base",
     "StorageError": "errors",
+    "StorageProvider": "storage.provider",
     "Transport": "dynamodb.transport",
     "storage_from_url": "storage.from_url",
 }
@@ -89,6 +91,7 @@ __all__ = [
     "SchemaError",
     "StorageClient",
     "StorageError",
+    "StorageProvider",
     "Transport",
     "storage_from_url",
 ]

@@ -11,7 +11,9 @@ from urllib.parse import quote
 from chainlit_dynamodb.chat.changes import Content, File
 from chainlit_dynamodb.errors import ChainlitDynamoDBError, StorageError
 from chainlit_dynamodb.schema import ID, MIME, NAME, THREAD_ID
-from chainlit_dynamodb.storage.base import DEFAULT_MIME, StorageClient, content_disposition
+from chainlit_dynamodb.storage.base import StorageClient
+from chainlit_dynamodb.storage.headers import DEFAULT_MIME, content_disposition
+from chainlit_dynamodb.storage.provider import StorageProvider
 
 _MAX_SEGMENT_CHARS: Final = 300
 
@@ -22,7 +24,7 @@ class StorageAttachments:
     Clients of third parties may predate `content_disposition` and take bytes only, and fail in ways of their own.
     """
 
-    def __init__(self, provider: Any) -> None:
+    def __init__(self, provider: StorageProvider) -> None:
         """Take the provider; `close` closes it, as Chainlit's own layers do."""
         self._provider = provider
         self._is_ours = isinstance(provider, StorageClient)
@@ -93,7 +95,7 @@ def _segment(text: str) -> str:
     return quote(text, safe="-_.~@")[:_MAX_SEGMENT_CHARS]
 
 
-def _takes_disposition(provider: Any) -> bool:
+def _takes_disposition(provider: StorageProvider) -> bool:
     parameters = inspect.signature(provider.upload_file).parameters.values()
     return any(p.name == "content_disposition" or p.kind is p.VAR_KEYWORD for p in parameters)
 

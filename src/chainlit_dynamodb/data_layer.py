@@ -37,6 +37,7 @@ from chainlit_dynamodb.session import (
 )
 from chainlit_dynamodb.snapshots import element_content, element_fields, step_fields, step_metadata
 from chainlit_dynamodb.storage.base import StorageClient
+from chainlit_dynamodb.storage.provider import StorageProvider
 
 if TYPE_CHECKING:
     from chainlit.element import Element, ElementDict
@@ -66,7 +67,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         self,
         table_name: str,
         client: DynamoDBClient | None = None,
-        storage_provider: Any = None,
+        storage_provider: StorageProvider | None = None,
         user_thread_limit: int = 10,
         *,
         region_name: str | None = None,

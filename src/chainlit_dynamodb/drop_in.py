@@ -19,7 +19,7 @@ from importlib.util import module_from_spec
 from types import ModuleType
 from typing import Any, Final
 
-_logger = logging.getLogger(__name__)
+_logger = logging.getLogger("chainlit.DynamoDB")
 
 _STORAGE: Final = "chainlit.data.storage_clients"
 _STORAGE_CLASSES: Final = {

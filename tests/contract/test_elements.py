@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from chainlit.element import Audio, CustomElement, File, Image, Pdf, Task, TaskList, Text, Video
 
-from chainlit_dynamodb.storage.local_files_route import FILES_PATH
+from chainlit_dynamodb.storage.local.signed_urls import FILES_PATH
 from chainlit_dynamodb.testing.transports import Gated
 from tests.contract.chats import (
     ALICE,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from chainlit_dynamodb.storage.clients import CLIENTS
 
 PACKAGE = "chainlit_dynamodb"
 SOURCE = Path(__file__).parents[2] / "src" / PACKAGE
@@ -35,7 +38,9 @@ SEEN_BY_CHAT = {"rows.rows", "dynamodb.codec", "dynamodb.expressions"}
 PURE = ["schema", "chat.changes", "chat.presentation", "chat.cursors", "chat.clock"]
 PURE += ["dynamodb.codec", "dynamodb.expressions", "dynamodb.packing", "dynamodb.failures"]
 INPUT_AND_OUTPUT = {"asyncio", "aiohttp", "aiodynamo", "botocore", "http", "os", "socket", "subprocess", "threading"}
-STORAGE_CLIENTS = {"azure", "azure_blob", "gcs", "local", "s3"}
+STORAGE = sorted((SOURCE / "storage").rglob("*.py"))
+STORAGE_CLIENTS = {f"storage.{client.module}" for client in CLIENTS}
+SDKS = {"azure", "boto3", "botocore", "google"}
 # What they may import of others; `chainlit` here is Chainlit.
 FORBIDDEN = {
     "dynamodb": {"chainlit", "boto3"},
@@ -116,12 +121,7 @@ def test_the_pure_core_does_no_input_and_output(module: str) -> None:
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
-    graph = own_graph()
-    while ends := [name for name, needed in graph.items() if not needed]:
-        for name in ends:
-            del graph[name]
-        graph = {name: needed - set(ends) for name, needed in graph.items()}
-    assert graph == {}
+    list(TopologicalSorter(own_graph()).static_order())  # fails on a circle, and names it
 
 
 def own_graph() -> dict[str, set[str]]:
@@ -142,25 +142,36 @@ def own_names(file: Path) -> Iterator[str]:
             yield from (f"{parent}.{alias.name}".removeprefix(".") for alias in node.names)
 
 
-def module_of(file: Path) -> str:
-    """Give the name of a module below the package."""
-    parts = [*file.relative_to(SOURCE).parts[:-1], file.stem]
-    return ".".join(part for part in parts if part != "__init__")
-
-
 def file_of(module: str) -> Path:
     """Give the file of a module below the package."""
     path = SOURCE.joinpath(*module.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-@pytest.mark.parametrize("file", sorted((SOURCE / "storage").glob("*.py")), ids=named)
-def test_storage_clients_do_not_know_each_other(file: Path) -> None:
-    if file.stem == "from_url":
+def module_of(file: Path) -> str:
+    """Return the name of a module as others import it, without the package's name."""
+    return ".".join(file.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def client_of(file: Path) -> str | None:
+    """Return the storage client that a module is, or is a part of."""
+    module = module_of(file)
+    return next((client for client in STORAGE_CLIENTS if f"{module}.".startswith(f"{client}.")), None)
+
+
+@pytest.mark.parametrize("file", STORAGE, ids=named)
+def test_nobody_knows_a_storage_client_but_itself(file: Path) -> None:
+    known = {
+        client for client in STORAGE_CLIENTS for name in own_imports(file) if f"{name}.".startswith(f"{client}.")
+    }
+    assert known <= {client_of(file)}
+
+
+@pytest.mark.parametrize("file", STORAGE, ids=named)
+def test_what_storage_clients_share_knows_no_sdk(file: Path) -> None:
+    if client_of(file) or file.name.startswith("azure_"):
         return
-    own = file.stem.removesuffix("_files").removesuffix("_files_route")
-    others = {f"storage.{client}" for client in STORAGE_CLIENTS if client != own}
-    assert not others & set(own_imports(file))
+    assert not {name.partition(".")[0] for name in imports(file)} & SDKS
 
 
 @pytest.mark.parametrize("file", FILES, ids=named)

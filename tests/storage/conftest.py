@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import boto3
 import httpx
@@ -23,8 +24,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 import chainlit_dynamodb
 from chainlit_dynamodb.ops.embedded import free_port
-from chainlit_dynamodb.storage.azure import AzureStorageClient
 from chainlit_dynamodb.storage.azure_blob import AzureBlobStorageClient
+from chainlit_dynamodb.storage.azure_data_lake import AzureStorageClient
 from chainlit_dynamodb.storage.base import StorageClient
 from chainlit_dynamodb.storage.gcs import GCSStorageClient
 from chainlit_dynamodb.storage.local import LocalStorageClient
@@ -32,6 +33,7 @@ from chainlit_dynamodb.storage.s3 import S3StorageClient
 from chainlit_dynamodb.testing.azurite import ACCOUNT_KEY
 
 from .data_lake_shim import data_lake
+from .documented import documented_client
 
 # The usual app: names are imported at the top, the factory is called by the first request that needs it.
 APP = """
@@ -163,6 +165,11 @@ def chainlit_server(home: Path, folder: Path, app: str = APP, root_path: str = "
         yield origin
 
 
+async def name_of(client: StorageClient, key: str) -> str:
+    """Tell under which name a client keeps a key in its container `chats`, which is what its URLs say."""
+    return unquote(urlsplit(await client.get_read_url(key)).path).removeprefix("/chats/")
+
+
 @pytest.fixture(scope="session")
 def s3_arguments(ministack_url: str) -> dict[str, Any]:
     return {
@@ -282,6 +289,27 @@ def local_storage(local_server: tuple[str, Path]) -> Storage:
     return Storage(make, origin)
 
 
+@pytest.fixture(scope="session")
+def file_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    home, port = tmp_path_factory.mktemp("file_server"), free_port()
+    script = str(Path(__file__).with_name("file_server.py"))
+    url = f"http://127.0.0.1:{port}"
+    with child([sys.executable, script, str(port), str(home), "secret"], {}, home, url):
+        yield url
+
+
+@pytest.fixture
+def documented_storage(file_server_url: str) -> Storage:
+    module: dict[str, Any] = {"__name__": "documented"}
+    exec(documented_client(), module)  # noqa: S102 - the worked example of docs/storage.md
+
+    def make(lifetime: int | None = None) -> StorageClient:
+        client: StorageClient = module["FileServerClient"](file_server_url, "secret", url_lifetime_seconds=lifetime)
+        return client
+
+    return Storage(make, origin="")
+
+
 @pytest.fixture(
     params=[
         "s3_storage",
@@ -290,6 +318,7 @@ def local_storage(local_server: tuple[str, Path]) -> Storage:
         "fake_gcs_server_storage",
         "gcp_storage_emulator_storage",
         "local_storage",
+        "documented_storage",
     ]
 )
 def storage(request: pytest.FixtureRequest) -> Storage:

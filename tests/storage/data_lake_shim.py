@@ -37,7 +37,7 @@ class DataLake(BaseHTTPRequestHandler):
         return self.blobs.get_blob_client(container, name)
 
     def settings(self) -> ContentSettings:
-        """Give type and disposition as the request has them."""
+        """Return type and disposition as the request has them."""
         return ContentSettings(
             content_type=self.headers["x-ms-content-type"],
             content_disposition=self.headers["x-ms-content-disposition"],

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import sys
+import threading
 import uuid
-from contextlib import AsyncExitStack
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,9 +17,10 @@ from azure.storage.blob import BlobServiceClient
 from chainlit_dynamodb.errors import ConfigurationError, MissingDependencyError, ObjectExistsError, StorageError
 from chainlit_dynamodb.storage import azure_session
 from chainlit_dynamodb.storage.azure_blob import AzureBlobStorageClient
+from chainlit_dynamodb.storage.base import CONCURRENCY
 from chainlit_dynamodb.testing.azurite import ACCOUNT_KEY
 
-from .conftest import Storage
+from .conftest import Storage, name_of
 from .fake_service import Answer, Asked, fake_service
 
 MEGABYTE = 1024 * 1024
@@ -145,10 +146,11 @@ async def test_keys_that_azure_cannot_hold_are_hashed() -> None:
     client = AzureBlobStorageClient("chats", "account", KEY)
     keys = ["a\\b", "a.", "a./b", "a//b", "/a", "a/", "a\nb", "~sha256/x"]
 
-    names = [client._name(key) for key in keys]
+    names = [await name_of(client, key) for key in keys]
+    ordinary = await name_of(client, "user/thread/a b.txt")
     await client.close()
 
-    assert client._name("user/thread/a b.txt") == "user/thread/a b.txt"
+    assert ordinary == "user/thread/a b.txt"
     assert all(name.startswith("~sha256/") for name in names)
     assert len(set(names)) == len(names)
 
@@ -255,10 +257,11 @@ async def test_timeouts_and_retries_are_set(monkeypatch: pytest.MonkeyPatch) -> 
 
     def sdk(_: str, **arguments: Any) -> Any:
         made.append(arguments)
-        return None
+        raise ConnectionError("seen enough")
 
     monkeypatch.setattr("azure.storage.blob.aio.BlobServiceClient", sdk)
-    client._service()
+    with pytest.raises(StorageError, match="seen enough"):
+        await client.get_read_url("key")
 
     assert made[0]["connection_timeout"] == azure_session.CONNECT_TIMEOUT_SECONDS
     assert made[0]["read_timeout"] == 7
@@ -297,11 +300,23 @@ async def test_loop_runs_on_during_a_big_upload(azurite_url: str, container: str
 
 
 async def test_urls_do_not_wait_for_uploads() -> None:
-    client = AzureBlobStorageClient("chats", "account", KEY)
-    async with AsyncExitStack() as stack:
-        for _ in range(azure_session.CALLS):
-            await stack.enter_async_context(client._session.calls.slot())
-        url = await asyncio.wait_for(client.get_read_url("key"), 5)
-    await client.close()
+    arrived, released = threading.Semaphore(0), threading.Event()
 
-    assert url.startswith("https://account.blob.core.windows.net/chats/key?")
+    def answer(_: Asked) -> Answer:
+        arrived.release()
+        released.wait(20)
+        return Answer(201, b"", {"ETag": '"1"', "Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"})
+
+    with fake_service(answer) as service:
+        client = AzureBlobStorageClient("chats", None, KEY, account_url=f"{service.url}/account")
+        uploads = [asyncio.create_task(client.upload_file(str(n), b"data")) for n in range(2 * CONCURRENCY)]
+        for _ in range(CONCURRENCY):
+            await asyncio.to_thread(arrived.acquire)
+        url = await asyncio.wait_for(client.get_read_url("key"), 5)
+        under_way = len(service.asked)
+        released.set()
+        await asyncio.gather(*uploads)
+        await client.close()
+
+    assert url.startswith(f"{service.url}/account/chats/key?")
+    assert under_way == CONCURRENCY

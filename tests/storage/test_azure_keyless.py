@@ -7,6 +7,7 @@ import base64
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -15,14 +16,16 @@ import pytest
 
 from chainlit_dynamodb.errors import ConfigurationError, StorageError
 from chainlit_dynamodb.storage import azure_session
-from chainlit_dynamodb.storage.azure import AzureStorageClient
 from chainlit_dynamodb.storage.azure_blob import AzureBlobStorageClient
+from chainlit_dynamodb.storage.azure_data_lake import AzureStorageClient
 from chainlit_dynamodb.storage.base import StorageClient
 
 from .fake_service import Answer, Asked, FakeService, fake_service, write_certificate
+from .lost_requests import LostRequests
 
 Make = Callable[..., StorageClient]
 HOUR = 3600
+REFUSED = Answer(403, b"", {"x-ms-error-code": "AuthorizationPermissionMismatch"})
 
 
 class Token:
@@ -50,7 +53,7 @@ class BlockingToken:
 
 
 def delegation_key(asked: Asked) -> Answer:
-    """Give a key as Azure does, valid for the time that was asked for."""
+    """Return a key as Azure does, valid for the time that was asked for."""
     start, ends = (asked.body.decode().split(f"<{tag}>")[1].split("<")[0] for tag in ("Start", "Expiry"))
     fields = {
         "SignedOid": "the-object",
@@ -77,27 +80,24 @@ def azure(certificate: Path) -> Iterator[FakeService]:
         yield service
 
 
-@pytest.fixture(params=["blob", "data lake"])
-def make(request: pytest.FixtureRequest, azure: FakeService, certificate: Path) -> Make:
-    def blob(credential: Any, lifetime: int = HOUR) -> StorageClient:
-        return AzureBlobStorageClient(
-            "chats",
+@pytest.fixture(params=[AzureBlobStorageClient, AzureStorageClient], ids=["blob", "data lake"])
+def make_at(request: pytest.FixtureRequest, certificate: Path) -> Make:
+    def make(url: str, credential: Any, lifetime: int = HOUR) -> StorageClient:
+        client: StorageClient = request.param(
+            container="chats",
             credential=credential,
-            account_url=f"{azure.url}/account",
+            account_url=f"{url}/account",
             url_lifetime_seconds=lifetime,
             options={"connection_verify": str(certificate)},
         )
+        return client
 
-    def data_lake(credential: Any, lifetime: int = HOUR) -> StorageClient:
-        return AzureStorageClient(
-            f"{azure.url}/account",
-            "chats",
-            credential,
-            url_lifetime_seconds=lifetime,
-            options={"connection_verify": str(certificate)},
-        )
+    return make
 
-    return blob if request.param == "blob" else data_lake
+
+@pytest.fixture
+def make(make_at: Make, azure: FakeService) -> Make:
+    return partial(make_at, azure.url)
 
 
 def query_of(url: str) -> dict[str, str]:
@@ -141,11 +141,11 @@ async def test_key_is_renewed_before_a_url_would_outlive_it(
 ) -> None:
     client = make(Token())
     first = query_of(await client.get_read_url("a"))
-    real_now = azure_session._now
+    real_now = azure_session.utc_now
 
-    monkeypatch.setattr(azure_session, "_now", lambda: real_now() + timedelta(hours=23))
+    monkeypatch.setattr(azure_session, "utc_now", lambda: real_now() + timedelta(hours=23))
     kept = query_of(await client.get_read_url("a"))
-    monkeypatch.setattr(azure_session, "_now", lambda: real_now() + timedelta(hours=24, minutes=1))
+    monkeypatch.setattr(azure_session, "utc_now", lambda: real_now() + timedelta(hours=24, minutes=1))
     renewed = query_of(await client.get_read_url("a"))
     await client.close()
 
@@ -165,8 +165,7 @@ async def test_given_token_is_not_closed(make: Make) -> None:
 
 
 async def test_refused_key_is_a_storage_error(certificate: Path) -> None:
-    refused = Answer(403, b"", {"x-ms-error-code": "AuthorizationPermissionMismatch"})
-    with fake_service(lambda _: refused, certificate) as service:
+    with fake_service(lambda _: REFUSED, certificate) as service:
         client = AzureBlobStorageClient(
             "chats",
             credential=Token(),
@@ -176,6 +175,16 @@ async def test_refused_key_is_a_storage_error(certificate: Path) -> None:
         with pytest.raises(StorageError, match=r"chats.*'the/key'.*AuthorizationPermissionMismatch"):
             await client.get_read_url("the/key")
         await client.close()
+
+
+async def test_file_that_no_url_can_be_signed_for_is_not_stored(make_at: Make, certificate: Path) -> None:
+    with fake_service(lambda _: REFUSED, certificate) as service:
+        client = make_at(service.url, Token())
+        with pytest.raises(StorageError, match="AuthorizationPermissionMismatch"):
+            await client.upload_file("the/key", b"data")
+        await client.close()
+
+    assert [asked.query["comp"] for asked in service.asked] == [["userdelegationkey"]]
 
 
 def test_lifetime_that_no_key_outlives_is_refused(make: Make) -> None:
@@ -195,10 +204,12 @@ async def test_no_credential_is_the_identity_of_the_machine_and_closed(monkeypat
 
     monkeypatch.setattr(azure.identity.aio, "DefaultAzureCredential", identity)
     monkeypatch.delenv("AZURE_AUTHORITY_HOST", raising=False)
-    client = AzureBlobStorageClient("chats", "account", endpoint_suffix="core.chinacloudapi.cn")
+    lost = LostRequests()
+    client = AzureBlobStorageClient("chats", "account", endpoint_suffix="core.chinacloudapi.cn", options=lost.options)
     assert made == []  # not before the first call
 
-    client._service()
+    with pytest.raises(StorageError, match="lost"):
+        await client.delete_file("key")
     await client.close()
 
     ((token, arguments),) = made

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from chainlit_dynamodb.errors import ObjectExistsError, StorageError
-from chainlit_dynamodb.storage.base import Data, StorageClient, content_disposition
+from chainlit_dynamodb.storage.base import StorageClient
+from chainlit_dynamodb.storage.data import Data
+from chainlit_dynamodb.storage.headers import content_disposition
 
 from .conftest import (
     CONDITIONS,

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from chainlit_dynamodb.errors import StorageError
-from chainlit_dynamodb.storage.base import Data, StorageClient
+from chainlit_dynamodb.storage.base import StorageClient
+from chainlit_dynamodb.storage.data import Data
 
 from .conftest import SIGNATURES, Storage
 

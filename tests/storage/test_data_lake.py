@@ -11,15 +11,17 @@ from urllib.parse import urlsplit
 
 import pytest
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
+from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob import BlobServiceClient
 
 import chainlit_dynamodb
 from chainlit_dynamodb.errors import ConfigurationError, MissingDependencyError, StorageError
-from chainlit_dynamodb.storage.azure import AzureStorageClient
+from chainlit_dynamodb.storage.azure_data_lake import AzureStorageClient
 from chainlit_dynamodb.testing.azurite import ACCOUNT_KEY
 
-from .conftest import Storage
+from .conftest import Storage, name_of
 from .fake_service import Answer, Asked, fake_service
+from .lost_requests import LostRequests
 
 MEGABYTE = 1024 * 1024
 URL = "https://account.dfs.core.windows.net"
@@ -51,10 +53,13 @@ def test_it_has_a_second_name() -> None:
     ],
 )
 async def test_arguments_of_the_seed_and_of_chainlit_mean_the_same(arguments: dict[str, Any]) -> None:
-    client = AzureStorageClient(**arguments)
+    lost = LostRequests()
+    client = AzureStorageClient(**arguments, options=lost.options)
 
-    assert client._session.account.url == URL
+    with pytest.raises(StorageError, match="lost"):
+        await client.delete_file("key")
     url = urlsplit(await url_of(client))
+    assert lost.urls[0].startswith(f"{URL}/chats/")
     assert (url.netloc, url.path) == ("account.blob.core.windows.net", "/chats/a~2Fb~20c.txt")
     assert "sig=" in url.query
 
@@ -101,7 +106,7 @@ async def test_every_key_is_one_short_name_without_folders() -> None:
     client = AzureStorageClient(URL, "chats", KEY, prefix="prod")
     keys = ["user/thread/a.txt", "user", "a~2Fb", "a/b", "..", ".", "a.", "x" * 990, "日" * 320, "~sha256-x", "a%2Fb"]
 
-    names = [client._name(key) for key in keys]
+    names = [await name_of(client, key) for key in keys]
     await client.close()
 
     assert names[0] == "prod/user~2Fthread~2Fa.txt"
@@ -119,17 +124,20 @@ async def test_unfinished_upload_is_invisible_and_removed(
     azurite: BlobServiceClient, data_lake_url: str, azurite_url: str, container: str
 ) -> None:
     folder = str(uuid.uuid4())
-    client = AzureStorageClient(data_lake_url, container, ACCOUNT_KEY, blob_url=azurite_url, prefix=folder)
     seen: list[list[str]] = []
     blobs = azurite.get_container_client(container)
-    write = client._write
 
-    async def watched(target: Any, *rest: Any) -> None:
-        await write(target, *rest)
-        seen.append([blob.name for blob in blobs.list_blobs(folder)])
-        raise ConnectionResetError("in the middle")
+    class BreaksBeforeTheRename(AioHttpTransport):  # type: ignore[misc]
+        async def send(self, request: Any, **options: Any) -> Any:
+            if "x-ms-rename-source" not in request.headers:
+                return await super().send(request, **options)
+            seen.append([blob.name for blob in blobs.list_blobs(folder)])
+            raise ConnectionResetError("in the middle")
 
-    client._write = watched  # type: ignore[method-assign,assignment]
+    options = {"transport": BreaksBeforeTheRename()}
+    client = AzureStorageClient(
+        data_lake_url, container, ACCOUNT_KEY, blob_url=azurite_url, prefix=folder, options=options
+    )
     with pytest.raises(StorageError, match="in the middle"):
         await client.upload_file("key", b"data")
     await client.close()

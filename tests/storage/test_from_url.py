@@ -14,8 +14,8 @@ import pytest
 
 from chainlit_dynamodb import storage_from_url
 from chainlit_dynamodb.errors import ConfigurationError
-from chainlit_dynamodb.storage.azure import AzureStorageClient
 from chainlit_dynamodb.storage.azure_blob import AzureBlobStorageClient
+from chainlit_dynamodb.storage.azure_data_lake import AzureStorageClient
 from chainlit_dynamodb.storage.gcs import GCSStorageClient
 from chainlit_dynamodb.storage.local import LocalStorageClient
 from chainlit_dynamodb.storage.s3 import S3StorageClient

@@ -22,7 +22,7 @@ from google.auth import iam
 from chainlit_dynamodb.errors import ConfigurationError, MissingDependencyError, ObjectExistsError, StorageError
 from chainlit_dynamodb.storage.gcs import GCSStorageClient
 
-from .conftest import SIGNER
+from .conftest import SIGNER, name_of
 from .fake_service import Answer, Asked, FakeService, fake_service
 
 MEGABYTE = 1024 * 1024
@@ -194,6 +194,16 @@ async def test_credentials_of_a_person_need_an_account_to_sign_as(monkeypatch: p
     await client.close()
 
 
+async def test_file_that_no_url_can_be_signed_for_is_not_stored() -> None:
+    with fake_service(lambda asked: uploaded(asked, service)) as service:
+        client = GCSStorageClient("chats", credentials=MachineCredentials(None), endpoint=service.url)
+        with pytest.raises(StorageError, match="client_email="):
+            await client.upload_file("key", b"data")
+        await client.close()
+
+    assert writes(service) == []
+
+
 async def test_refusal_by_iam_is_a_storage_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with fake_service(lambda _: Answer(403, b'{"error": "iam.serviceAccounts.signBlob denied"}')) as service:
         monkeypatch.setattr(iam, "_IAM_SIGN_ENDPOINT", f"{service.url}/{{}}:signBlob")
@@ -314,9 +324,8 @@ async def test_denied_delete_is_no_success(private_pem: str) -> None:
 
 async def test_keys_that_google_cannot_hold_are_hashed(private_pem: str) -> None:
     client = GCSStorageClient("chats", "project", SIGNER, private_pem, endpoint="http://127.0.0.1:1", prefix="p")
-    names = [
-        client._blob(key).name for key in ("a\nb", "a\rb", ".well-known/acme-challenge/x", "~sha256/x", "..", "a")
-    ]
+    keys = ["a\nb", "a\rb", ".well-known/acme-challenge/x", "~sha256/x", "..", "a"]
+    names = [await name_of(client, key) for key in keys]
     await client.close()
 
     assert all(name.startswith("p/~sha256/") for name in names[:4])

@@ -12,7 +12,7 @@ import pytest
 
 from chainlit_dynamodb.errors import ConfigurationError, StorageError
 from chainlit_dynamodb.storage.local import LocalStorageClient
-from chainlit_dynamodb.storage.local_files import FileFolder
+from chainlit_dynamodb.storage.local.folder import FileFolder
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -100,7 +100,7 @@ async def test_failed_upload_leaves_nothing_behind(folder: Path, monkeypatch: py
         raise OSError(28, "No space left on device")
 
     client = LocalStorageClient(folder)
-    monkeypatch.setattr("chainlit_dynamodb.storage.local_files.os.fsync", full)
+    monkeypatch.setattr("chainlit_dynamodb.storage.local.folder.os.fsync", full)
 
     with pytest.raises(StorageError, match=r"'the/key'.*No space left"):
         await client.upload_file("the/key", b"data")

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from chainlit_dynamodb.storage.base import content_disposition
+from chainlit_dynamodb.storage.headers import content_disposition
 from chainlit_dynamodb.storage.local import LocalStorageClient
 
 from .conftest import APP, SOURCE, Storage, chainlit_server

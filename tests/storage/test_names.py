@@ -11,14 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chainlit_dynamodb.errors import ConfigurationError, StorageError
-from chainlit_dynamodb.storage.base import (
-    StorageClient,
-    bucket_name_of,
-    checked_disposition,
-    checked_mime,
-    content_disposition,
-    url_lifetime,
-)
+from chainlit_dynamodb.storage.base import StorageClient
+from chainlit_dynamodb.storage.headers import checked_disposition, checked_mime, content_disposition
+from chainlit_dynamodb.storage.lifetime import url_lifetime
+from chainlit_dynamodb.storage.names import bucket_name_of
 
 HEADER = re.compile(
     r"(attachment|inline); filename=\"([ !#$&-.0-\[\]-~]+)\"; filename\*=UTF-8''([!#$&+\-.^_`|~%\w]+)", re.A
@@ -136,4 +132,4 @@ def test_half_a_client_cannot_be_made() -> None:
         async def close(self) -> None: ...
 
     with pytest.raises(TypeError, match="abstract"):
-        Half()  # type: ignore[abstract]
+        Half("half", "half")  # type: ignore[abstract]

@@ -32,7 +32,7 @@ def run(folder: Path, script: str) -> str:
 
 
 def seed_clients() -> dict[str, str]:
-    """Give the seed's four ways to make a storage client, those in comments too, with values in the placeholders."""
+    """Return the seed's four ways to make a storage client, those in comments too, placeholders filled in."""
     text = re.sub(r"(?m)^    # ", "    ", SEED.read_text())
     calls = re.findall(r"storage_client = (\w+)\((.*?)\n    \)", text, re.DOTALL)
     return {name: re.sub(r"os\.environ\[.*?\]", "'x'", arguments) for name, arguments in calls}

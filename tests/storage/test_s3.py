@@ -7,7 +7,6 @@ import os
 import sys
 import threading
 import uuid
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -15,7 +14,6 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
@@ -26,6 +24,32 @@ from .conftest import Storage
 
 MEGABYTE = 1024 * 1024
 KEYS: dict[str, Any] = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+
+
+class RecordingSession(boto3.session.Session):  # type: ignore[misc]
+    """Remembers the clients that were made to work with; the one that only tells the endpoint has no config.
+
+    Attributes:
+        made: The clients.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[Any] = []
+
+    def client(self, *arguments: Any, **options: Any) -> Any:
+        """Make a client."""
+        client = super().client(*arguments, **options)
+        if "config" in options:
+            self.made.append(client)
+        return client
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> RecordingSession:
+    session = RecordingSession()
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
+    return session
 
 
 async def url_of(client: S3StorageClient, key: str = "a/b c.txt") -> str:
@@ -91,16 +115,17 @@ async def test_profile_is_heard_too(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "%2Feu-south-1%2Fs3%2F" in url
 
 
-async def test_given_config_is_merged_and_wins() -> None:
+async def test_given_config_is_merged_and_wins(session: RecordingSession) -> None:
     config = Config(read_timeout=3, s3={"addressing_style": "path"})
     client = S3StorageClient("chats", region_name="us-east-1", config=config, **KEYS)
 
     url = urlsplit(await url_of(client))
 
     assert url.netloc == "s3.us-east-1.amazonaws.com"
-    assert client._client.meta.config.read_timeout == 3
-    assert client._client.meta.config.connect_timeout == 5
-    assert client._client.meta.config.signature_version == "s3v4"
+    used = session.made[-1].meta.config
+    assert used.read_timeout == 3
+    assert used.connect_timeout == 5
+    assert used.signature_version == "s3v4"
 
 
 async def test_region_comes_from_aws_region_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,29 +191,23 @@ def test_missing_boto3_gives_the_line_that_installs_it(monkeypatch: pytest.Monke
         S3StorageClient("chats")
 
 
-def test_constructor_makes_no_client_and_no_thread() -> None:
+def test_constructor_makes_no_client_and_no_thread(session: RecordingSession) -> None:
     before = threading.active_count()
 
-    client = S3StorageClient("chats", region_name="eu-west-1", **KEYS)
+    S3StorageClient("chats", region_name="eu-west-1", **KEYS)
 
-    assert client._client is None
+    assert session.made == []
     assert threading.active_count() == before
 
 
-async def test_client_is_made_once_for_many_first_calls(s3_arguments: dict[str, Any], bucket: str) -> None:
+async def test_client_is_made_once_for_many_first_calls(
+    s3_arguments: dict[str, Any], bucket: str, session: RecordingSession
+) -> None:
     client = S3StorageClient(bucket, **s3_arguments)
-    made: list[object] = []
-    original = client._new_client
-
-    def counted() -> Any:
-        made.append(client)
-        return original()
-
-    client._new_client = counted  # type: ignore[method-assign]
     await asyncio.gather(*(client.get_read_url(str(number)) for number in range(40)))
     await client.close()
 
-    assert len(made) == 1
+    assert len(session.made) == 1
 
 
 async def test_given_client_is_used_and_not_closed(s3_arguments: dict[str, Any], bucket: str) -> None:
@@ -203,11 +222,11 @@ async def test_given_client_is_used_and_not_closed(s3_arguments: dict[str, Any],
     own.close()
 
 
-async def test_own_client_is_closed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_own_client_is_closed_once(session: RecordingSession, monkeypatch: pytest.MonkeyPatch) -> None:
     client = S3StorageClient("chats", region_name="eu-west-1", **KEYS)
     await client.get_read_url("key")
     closed: list[int] = []
-    monkeypatch.setattr(client._client, "close", lambda: closed.append(1))
+    monkeypatch.setattr(session.made[0], "close", lambda: closed.append(1))
 
     await asyncio.gather(client.close(), client.close())
 
@@ -329,48 +348,6 @@ async def test_loop_runs_on_while_the_sdk_blocks(tmp_path: Path) -> None:
     released.set()
     assert (await upload)["url"] == "https://signed"
     await client.close()
-
-
-def renewable(seconds: int) -> RefreshableCredentials:
-    """Credentials of a role that end so many seconds from now."""
-    ends = datetime.now(timezone.utc) + timedelta(seconds=seconds)
-    return RefreshableCredentials(
-        "AKIA", "secret", "token", ends, dict, "test", advisory_timeout=0, mandatory_timeout=0
-    )
-
-
-def client_of_a_role(monkeypatch: pytest.MonkeyPatch, seconds: int, lifetime: int) -> S3StorageClient:
-    session = boto3.session.Session()
-    session._session._credentials = renewable(seconds)
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
-    return S3StorageClient("chats", region_name="eu-west-1", url_lifetime_seconds=lifetime)
-
-
-async def test_url_of_a_role_ends_with_its_credentials_and_that_is_said_once(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    client = client_of_a_role(monkeypatch, 1000, 86_400)
-
-    urls = [await client.get_read_url(key) for key in ("a", "b")]
-    await client.close()
-
-    for url in urls:
-        assert 990 <= int(parse_qs(urlsplit(url).query)["X-Amz-Expires"][0]) <= 1000
-    (said,) = [record.getMessage() for record in caplog.records if record.name.endswith("storage.s3")]
-    assert "s3://chats: read URLs were to live 86400 seconds" in said
-    assert "STORAGE_EXPIRY_TIME" in said
-
-
-async def test_url_of_a_role_with_time_left_lives_as_asked(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    client = client_of_a_role(monkeypatch, 10_000, 3600)
-
-    url = await client.get_read_url("a")
-    await client.close()
-
-    assert parse_qs(urlsplit(url).query)["X-Amz-Expires"] == ["3600"]
-    assert not caplog.records
 
 
 async def test_conflict_with_an_upload_at_the_same_time_is_tried_again() -> None:

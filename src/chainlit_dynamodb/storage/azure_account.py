@@ -1,27 +1,17 @@
-"""What both Azure clients share: where an account is, who may enter it, what errors mean."""
+"""The arguments of both Azure clients: where an account is, and who may enter it."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import ipaddress
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
-from chainlit_dynamodb.errors import (
-    ConfigurationError,
-    MissingDependencyError,
-    ObjectExistsError,
-    StorageError,
-)
-from chainlit_dynamodb.storage.cors import EXPOSED_HEADERS, MAX_AGE_SECONDS
-
-# The only condition that is ever asked for is "nothing there yet".
-_TAKEN = {"BlobAlreadyExists", "PathAlreadyExists", "ConditionNotMet", "TargetConditionNotMet"}
+from chainlit_dynamodb.errors import ConfigurationError, MissingDependencyError
 
 
 @dataclass(frozen=True)
@@ -162,44 +152,3 @@ def require_sdk(module: str, package: str, extra: str) -> None:
         found = None
     if found is None:
         raise MissingDependencyError(package, extra)
-
-
-@contextmanager
-def typed_errors(where: str) -> Iterator[None]:
-    """Turn every failure of an Azure SDK into an error of this package.
-
-    Args:
-        where: The container, the key, and what was tried.
-
-    Raises:
-        ObjectExistsError: The key is taken.
-        StorageError: Anything else.
-    """
-    from azure.core.exceptions import AzureError  # noqa: PLC0415 - an optional SDK
-
-    try:
-        yield
-    except AzureError as exc:
-        code = error_code(exc)
-        if code in _TAKEN:
-            raise ObjectExistsError(f"{where}: the key is taken") from exc
-        # What follows the first line may quote the request and its signature.
-        reason = (str(exc).splitlines() or [type(exc).__name__])[0]
-        raise StorageError(f"{where}: {code}: {reason}" if code else f"{where}: {reason}") from exc
-    except (OSError, ValueError) as exc:
-        raise StorageError(f"{where}: {exc}") from exc
-
-
-def error_code(error: Exception) -> str:
-    """Give the code in Azure's answer, `""` if there was none."""
-    code = getattr(error, "error_code", None) or ""
-    return str(getattr(code, "value", code))
-
-
-def cors_rule(account: Account, origin: str) -> str:
-    """Give the command that lets pages of an origin read files; it also holds for Data Lake."""
-    return (
-        f"az storage cors add --account-name {account.name} --services b --methods GET HEAD OPTIONS "
-        f"--origins {origin} --allowed-headers range --exposed-headers {','.join(EXPOSED_HEADERS)} "
-        f"--max-age {MAX_AGE_SECONDS}"
-    )

@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import IO, Any, Final
 
-from chainlit_dynamodb.errors import ConfigurationError, StorageError
-from chainlit_dynamodb.storage.azure_account import (
-    Access,
-    access_with,
-    account_at,
-    cors_rule,
-    error_code,
-    one_name,
-    require_sdk,
-)
+from chainlit_dynamodb.errors import ConfigurationError
+from chainlit_dynamodb.storage.azure_account import Access, access_with, account_at, one_name, require_sdk
+from chainlit_dynamodb.storage.azure_client import AzureClient, error_code
 from chainlit_dynamodb.storage.azure_session import AzureSession, Body
-from chainlit_dynamodb.storage.base import (
-    DEFAULT_MIME,
-    Data,
-    StorageClient,
-    UploadedFile,
-    bucket_name_of,
-    checked_disposition,
-    checked_mime,
-    hashed_if,
-    open_data,
-    url_lifetime,
-)
-from chainlit_dynamodb.storage.cors import PROBE_KEY, CorsCheck, check_cors, checked_origin
+from chainlit_dynamodb.storage.data import parts_of
+from chainlit_dynamodb.storage.headers import FileHeaders
+from chainlit_dynamodb.storage.lifetime import url_lifetime
+from chainlit_dynamodb.storage.names import bucket_name_of, hashed_if
+from chainlit_dynamodb.storage.url import StorageURL
 
-PART_BYTES = 8 * 1024 * 1024
+PART_BYTES: Final = 8 * 1024 * 1024
 # Above this, sending at once would hold up the event loop.
-PUT_BYTES = 1024 * 1024
-UPLOAD_ATTEMPTS = 5
+PUT_BYTES: Final = 1024 * 1024
+UPLOAD_ATTEMPTS: Final = 5
 
 # Azure turns backslashes into slashes, drops dots at the end of a segment, and refuses control characters.
-_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\\]|\.(/|$)|^/|//|/$|^~sha256/")
+_UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\]|\.(/|$)|^/|//|/$|^~sha256/")
 
 
-class AzureBlobStorageClient(StorageClient):
+class AzureBlobStorageClient(AzureClient):
     """Attachments in one container, which may and should be private.
 
     Without a key it enters as the identity of the machine and signs URLs with a user delegation key.
@@ -85,83 +71,62 @@ class AzureBlobStorageClient(StorageClient):
         """
         owner = type(self).__name__
         require_sdk("azure.storage.blob", "azure-storage-blob", "azure-blob")
-        self.container_name = one_name(owner, container_name=container_name, container=container)
+        name = one_name(owner, container_name=container_name, container=container)
         if not account_url:
             account_url = f"https://{one_name(owner, storage_account=storage_account)}.blob.{endpoint_suffix}"
         account = account_at(account_url.replace(".dfs.", ".blob."), owner=owner, name=storage_account)
-        self._session = AzureSession(
-            f"{owner}({self.container_name})",
+        session = AzureSession(
+            f"{owner}({name})",
             _access(owner, storage_key, credential),
             account,
             url_lifetime(url_lifetime_seconds),
             extra="azure-blob",
             blob_url=account.url,
         )
-        self._prefix = prefix.strip("/")
-        self._options = options or {}
+        super().__init__(name, f"{account.url}/{name}/", session, prefix=prefix, options=options)
 
-    async def upload_file(
-        self,
-        object_key: str,
-        data: Data,
-        mime: str = DEFAULT_MIME,
-        overwrite: bool = True,
-        content_disposition: str | None = None,
-    ) -> UploadedFile:
-        """Store a file; above 1 MB it goes in blocks of 8 MB. See `StorageClient.upload_file`."""
+    @classmethod
+    def from_url(cls, url: StorageURL) -> AzureBlobStorageClient:
+        """Make a client from `az://account/container/prefix`. See `storage_from_url`."""
+        container, _, prefix = url.prefix.partition("/")
+        if not container:
+            raise ConfigurationError("The storage URL names no container: az://account/container")
+        key = os.environ.get("AZURE_STORAGE_KEY") or None
+        return cls(container, url.host_as("account"), key, prefix=prefix, **url.options)
+
+    def _name(self, object_key: str) -> str:
+        return bucket_name_of(hashed_if(_UNFIT, object_key), self._prefix)
+
+    async def _upload(self, name: str, file: IO[bytes], headers: FileHeaders, overwrite: bool) -> None:
+        """Store a file; above 1 MB it goes in blocks of 8 MB."""
         from azure.storage.blob import ContentSettings  # noqa: PLC0415 - an optional SDK
 
-        settings = ContentSettings(
-            content_type=checked_mime(mime), content_disposition=checked_disposition(content_disposition)
-        )
-        blob = self._blob(object_key)
-        try:
-            file = await open_data(data, self._session.threads)
-        except OSError as exc:
-            raise StorageError(f"{self._where('upload', object_key)}: {exc}") from exc
-        with file:
-            async with self._session.call(self._where("upload", object_key)):
-                await self._upload(blob, file, settings, overwrite)
-                url = await self._signed(object_key)
-        return {"object_key": object_key, "url": url}
+        blob = self._blob(name)
+        settings = ContentSettings(content_type=headers.mime, content_disposition=headers.content_disposition)
+        async with self._slots:
+            start = await self._calls.in_thread(file.read, PUT_BYTES + 1)
+            if len(start) <= PUT_BYTES:
+                await blob.upload_blob(start, overwrite=overwrite, content_settings=settings)
+                return
+            for attempt in range(UPLOAD_ATTEMPTS):
+                if await self._upload_blocks(blob, file, settings, overwrite, last=attempt == UPLOAD_ATTEMPTS - 1):
+                    return
 
-    async def delete_file(self, object_key: str) -> bool:
-        """Delete a file and its snapshots. See `StorageClient.delete_file`."""
+    async def _delete(self, name: str) -> None:
+        """Delete a file and its snapshots."""
         from azure.core.exceptions import ResourceNotFoundError  # noqa: PLC0415 - an optional SDK
 
-        blob = self._blob(object_key)
-        async with self._session.call(self._where("delete", object_key)):
+        blob = self._blob(name)
+        async with self._slots:
             try:
                 await blob.delete_blob(delete_snapshots="include")
             except ResourceNotFoundError as exc:
                 if error_code(exc) != "BlobNotFound":
                     raise
-        return True
 
-    async def get_read_url(self, object_key: str) -> str:
-        """Sign a URL; without an account key, a request a day at most. See `StorageClient.get_read_url`."""
-        with self._session.signing(self._where("sign a URL", object_key)):
-            return await self._signed(object_key)
-
-    async def check_cors(self, origin: str) -> CorsCheck:
-        """Ask whether pages of an origin can read files. See `StorageClient.check_cors`."""
-        checked = checked_origin(origin)
-        return await check_cors(
-            await self.get_read_url(PROBE_KEY), checked, cors_rule(self._session.account, checked)
-        )
-
-    async def close(self) -> None:
-        """Close what was made here. See `StorageClient.close`."""
-        await self._session.close()
-
-    async def _upload(self, blob: Any, file: IO[bytes], settings: Any, overwrite: bool) -> None:
-        start = await self._session.threads.run(file.read, PUT_BYTES + 1)
-        if len(start) <= PUT_BYTES:
-            await blob.upload_blob(start, overwrite=overwrite, content_settings=settings)
-            return
-        for attempt in range(UPLOAD_ATTEMPTS):
-            if await self._upload_blocks(blob, file, settings, overwrite, last=attempt == UPLOAD_ATTEMPTS - 1):
-                return
+    async def _sign(self, name: str) -> str:
+        """Sign a URL; without an account key, a request a day at most."""
+        return await self._session.read_url(self._service(), self.container_name, name)
 
     async def _upload_blocks(self, blob: Any, file: IO[bytes], settings: Any, overwrite: bool, *, last: bool) -> bool:
         """Upload from the start; False if an upload of the same key at the same time made it void."""
@@ -170,12 +135,12 @@ class AzureBlobStorageClient(StorageClient):
         from azure.storage.blob import BlobBlock  # noqa: PLC0415
 
         condition = {} if overwrite else {"match_condition": MatchConditions.IfMissing}
-        await self._session.threads.run(file.seek, 0)
+        await self._calls.in_thread(file.seek, 0)
         # Blocks of one blob share their names; those of two uploads must not.
         upload = uuid.uuid4().hex
         blocks: list[Any] = []
         try:
-            while part := await self._session.threads.run(file.read, PART_BYTES):
+            async for part in parts_of(file, PART_BYTES, self._calls):
                 blocks.append(BlobBlock(f"{upload}-{len(blocks):05d}"))
                 await blob.stage_block(blocks[-1].id, Body(part), length=len(part))
             await blob.commit_block_list(blocks, content_settings=settings, **condition)
@@ -186,22 +151,13 @@ class AzureBlobStorageClient(StorageClient):
             return False
         return True
 
-    async def _signed(self, object_key: str) -> str:
-        return await self._session.read_url(self._service(), self.container_name, self._name(object_key))
-
     def _service(self) -> Any:
         from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry  # noqa: PLC0415 - an optional SDK
 
         return self._session.service(BlobServiceClient, ExponentialRetry, self._options)
 
-    def _blob(self, object_key: str) -> Any:
-        return self._service().get_blob_client(self.container_name, self._name(object_key))
-
-    def _name(self, object_key: str) -> str:
-        return bucket_name_of(hashed_if(_UNFIT, object_key), self._prefix)
-
-    def _where(self, action: str, object_key: str) -> str:
-        return f"{self._session.blob_url(self.container_name, '')}, key {object_key!r}: could not {action}"
+    def _blob(self, name: str) -> Any:
+        return self._service().get_blob_client(self.container_name, name)
 
 
 def _access(owner: str, storage_key: str | None, credential: Any) -> Access:

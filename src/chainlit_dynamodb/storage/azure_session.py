@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from chainlit_dynamodb.errors import ConfigurationError
-from chainlit_dynamodb.storage.azure_account import Access, Account, require_sdk, typed_errors
-from chainlit_dynamodb.storage.base import BoundedThreads
-from chainlit_dynamodb.storage.running import RunningCalls
+from chainlit_dynamodb.storage.azure_account import Access, Account, require_sdk
 
-logger = logging.getLogger(__name__)
-
-CALLS = 8
-SLICE_BYTES = 64 * 1024
-CONNECT_TIMEOUT_SECONDS = 5
-READ_TIMEOUT_SECONDS = 60
-RETRIES = 4
+SLICE_BYTES: Final = 64 * 1024
+CONNECT_TIMEOUT_SECONDS: Final = 5
+READ_TIMEOUT_SECONDS: Final = 60
+RETRIES: Final = 4
 # Azure refuses a URL whose start lies in its future, and clocks differ.
-CLOCK_SKEW = timedelta(minutes=15)
+CLOCK_SKEW: Final = timedelta(minutes=15)
 # Azure gives out user delegation keys for 7 days at most; a key must outlive every URL that it signs.
-MAX_KEY_LIFETIME = timedelta(days=7)
-KEY_SPARE = timedelta(days=1)
+MAX_KEY_LIFETIME: Final = timedelta(days=7)
+KEY_SPARE: Final = timedelta(days=1)
 
-_AUTHORITIES = {
+_AUTHORITIES: Final = {
     "core.chinacloudapi.cn": "login.chinacloudapi.cn",
     "core.usgovcloudapi.net": "login.microsoftonline.us",
 }
@@ -59,17 +53,15 @@ class AzureSession:
         if access == Access():
             require_sdk("azure.identity", "azure-identity", extra)
         self.account = account
-        self.threads = BoundedThreads(owner, CALLS)
-        self.calls = RunningCalls(owner, CALLS)
         self._access = access
         self._lifetime = lifetime_seconds
         self._blob_url = blob_url
         self._keys = None if access.account_key or access.sas_token else _DelegationKeys(lifetime_seconds, owner)
-        self._own_identity: Any = None
+        self._opened = AsyncExitStack()
         self._service: Any = None
 
     def service(self, make: Callable[..., Any], retry: type, options: Mapping[str, Any]) -> Any:
-        """Give the SDK's service client; the first call makes it.
+        """Return the SDK's service client; the first call makes it.
 
         Args:
             make: The SDK's class.
@@ -85,29 +77,8 @@ class AzureSession:
                 ),
             }
             self._service = make(self.account.url, credential=self._sdk_credential(), **{**ours, **options})
+            self._opened.push_async_callback(self._service.close)
         return self._service
-
-    @asynccontextmanager
-    async def call(self, where: str) -> AsyncIterator[None]:
-        """Count a call that goes over the network, and type its errors.
-
-        Args:
-            where: The container, the key, and what is tried.
-        """
-        async with self.calls.slot():
-            with typed_errors(where):
-                yield
-
-    @contextmanager
-    def signing(self, where: str) -> Iterator[None]:
-        """Type the errors of signing a URL, which waits for no upload.
-
-        Args:
-            where: The container, the key, and what is tried.
-        """
-        self.calls.check_open()
-        with typed_errors(where):
-            yield
 
     async def read_url(self, service: Any, container: str, name: str) -> str:
         """Sign a URL for one blob. Without an account key, the first one asks Azure for a key to sign with.
@@ -133,21 +104,12 @@ class AzureSession:
         return f"{self.blob_url(container, name)}?{signature}"
 
     def blob_url(self, container: str, name: str) -> str:
-        """Give the plain URL of a blob."""
+        """Return the plain URL of a blob."""
         return f"{self._blob_url}/{container}/{quote(name, safe='/~')}"
 
     async def close(self) -> None:
-        """Wait for running calls, close what was made here. Never raises."""
-        if self.calls.closed:
-            return
-        await self.calls.close()
-        await self.threads.close()
-        for made in (self._service, self._own_identity):
-            try:
-                if made is not None:
-                    await made.close()
-            except Exception as exc:  # noqa: BLE001 - closing never raises
-                logger.warning("%s could not be closed: %s", type(made).__name__, exc)
+        """Close what was made here."""
+        await self._opened.aclose()
 
     def _sdk_credential(self) -> Any:
         access = self._access
@@ -158,10 +120,11 @@ class AzureSession:
 
             return AzureSasCredential(access.sas_token)
         if access.token is None:
-            self._own_identity = _machine_identity(self.account.url)
-            return self._own_identity
+            identity = _machine_identity(self.account.url)
+            self._opened.push_async_callback(identity.close)
+            return identity
         is_async = inspect.iscoroutinefunction(access.token.get_token)
-        return access.token if is_async else _BlockingToken(access.token, self.threads)
+        return access.token if is_async else _BlockingToken(access.token)
 
 
 class Body:
@@ -172,7 +135,7 @@ class Body:
         self._content = memoryview(content)
 
     async def __aiter__(self) -> AsyncIterator[memoryview]:
-        """Give the slices."""
+        """Yield the slices."""
         for start in range(0, len(self._content), SLICE_BYTES):
             yield self._content[start : start + SLICE_BYTES]
 
@@ -189,12 +152,11 @@ def _machine_identity(url: str) -> Any:
 class _BlockingToken:
     """A credential of `azure.identity`, for SDKs that want one of `azure.identity.aio`; its owner closes it."""
 
-    def __init__(self, token: Any, threads: BoundedThreads) -> None:
+    def __init__(self, token: Any) -> None:
         self._token = token
-        self._threads = threads
 
     async def get_token(self, *scopes: str, **options: Any) -> Any:
-        return await self._threads.run(self._token.get_token, *scopes, **options)
+        return await asyncio.to_thread(self._token.get_token, *scopes, **options)
 
     async def close(self) -> None:
         pass
@@ -213,9 +175,9 @@ class _DelegationKeys:
         self._ends = datetime.min.replace(tzinfo=timezone.utc)
 
     async def key(self, fetch: Callable[[datetime, datetime], Awaitable[Any]]) -> Any:
-        """Give a key that outlives a URL signed now; `fetch` asks Azure for one between two moments."""
+        """Return a key that outlives a URL signed now; `fetch` asks Azure for one between two moments."""
         async with self._lock:
-            now = _now()
+            now = utc_now()
             if now + self._lifetime > self._ends:
                 ends = now + self._lifetime + KEY_SPARE
                 self._key = await fetch(now - CLOCK_SKEW, ends)
@@ -224,9 +186,10 @@ class _DelegationKeys:
 
 
 def _interval(lifetime_seconds: int) -> dict[str, datetime]:
-    now = _now()
+    now = utc_now()
     return {"start": now - CLOCK_SKEW, "expiry": now + timedelta(seconds=lifetime_seconds)}
 
 
-def _now() -> datetime:
+def utc_now() -> datetime:
+    """Return the time in whole seconds, as signatures hold it."""
     return datetime.now(timezone.utc).replace(microsecond=0)

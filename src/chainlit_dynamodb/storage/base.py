@@ -1,52 +1,27 @@
-"""What every storage client promises, and what all of them share.
+"""What every storage client promises, and how it keeps it: the public methods are written once, here.
 
-Object keys are kept as they are given; what a key is called inside a bucket is the business of the client. A
-read URL is signed each time it is asked for and lives for `STORAGE_EXPIRY_TIME` seconds. Nothing in this
-module knows an SDK.
+A client says how a key is called in its bucket, and how one file is stored, deleted and signed for. Object keys are
+kept as they are given. A read URL is signed each time it is asked for. Nothing in this module knows an SDK.
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import logging
-import os
-import re
-import tempfile
-import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from io import BytesIO
-from pathlib import Path
-from typing import IO, Any, ParamSpec, TypedDict, TypeVar
-from urllib.parse import quote
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Final, TypedDict
 
-from chainlit_dynamodb.errors import ConfigurationError, StorageError
-from chainlit_dynamodb.storage.cors import CorsCheck
+from chainlit_dynamodb.errors import ObjectExistsError, StorageError
+from chainlit_dynamodb.storage.calls import Calls
+from chainlit_dynamodb.storage.cors import PROBE_KEY, CorsCheck, checked_origin
+from chainlit_dynamodb.storage.cors import check_cors as ask_about_cors
+from chainlit_dynamodb.storage.data import Data, open_data
+from chainlit_dynamodb.storage.headers import DEFAULT_MIME, FileHeaders, checked_disposition, checked_mime
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("chainlit.DynamoDB.storage")
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-Data = bytes | str | Path | AsyncIterator[bytes]
-
-DEFAULT_URL_LIFETIME_SECONDS = 3600
-DEFAULT_MIME = "application/octet-stream"
-SPOOL_BYTES = 8 * 1024 * 1024
-CLOSE_WAIT_SECONDS = 10.0
-MAX_FILE_NAME = 200
-MAX_FILE_EXTENSION = 20
-
-# RFC 5987 attr-char without the letters, digits and `-._~` that quote() leaves alone anyway.
-_ATTR_CHARS = "!#$&+^`|"
-_UNSAFE_IN_QUOTED_STRING = re.compile(r"[^ -~]|[\"\\%/]")
-_PATH_SEPARATORS = re.compile(r"[/\\]")
-# Control characters, line separators, lone surrogates, and the marks that show `exe.pdf` as `fdp.exe`.
-_UNFIT_FOR_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
-_DOT_SEGMENT = re.compile(r"(^|/)(\.{1,2}~*)(?=/|$)")
+CONCURRENCY: Final = 8
 
 
 class UploadedFile(TypedDict):
@@ -54,7 +29,7 @@ class UploadedFile(TypedDict):
 
     Attributes:
         object_key: The key as it was given, to be stored and handed to the other methods.
-        url: A read URL signed just now; it expires and is not to be stored.
+        url: A read URL signed right before the file was stored; it expires and is not to be stored.
     """
 
     object_key: str
@@ -68,7 +43,17 @@ class StorageClient(ABC):
     `StorageError` that names the place and the key, with the SDK's own error as its cause.
     """
 
-    @abstractmethod
+    def __init__(self, name: str, place: str, *, threads: int = CONCURRENCY) -> None:
+        """Name the place. Nothing is opened before the first call.
+
+        Args:
+            name: What tells this client from others of its class, for messages: the bucket.
+            place: Where the files are, for messages: `s3://bucket`.
+            threads: How many blocking calls run at the same time.
+        """
+        self._place = place
+        self._calls = Calls(f"{type(self).__name__}({name})", threads)
+
     async def upload_file(
         self,
         object_key: str,
@@ -92,10 +77,21 @@ class StorageClient(ABC):
 
         Raises:
             ObjectExistsError: The key is taken and `overwrite` is false.
-            StorageError: The file could not be stored.
+            StorageError: The file could not be stored, or no URL be signed for it: then it was not stored.
         """
+        headers = FileHeaders(checked_mime(mime), checked_disposition(content_disposition))
+        name = self._name(object_key)
+        # When the task is cancelled, closing the file also stops the thread that still reads it.
+        with (
+            self._typed_errors("upload", object_key),
+            await open_data(data, self._calls) as file,
+            self._calls.running(),
+        ):
+            # Signed first: a file that nobody can be given a URL for is not left behind.
+            url = await self._sign(name)
+            await self._upload(name, file, headers, overwrite)
+        return {"object_key": object_key, "url": url}
 
-    @abstractmethod
     async def delete_file(self, object_key: str) -> bool:
         """Delete a file.
 
@@ -108,8 +104,11 @@ class StorageClient(ABC):
         Raises:
             StorageError: The file may still be there.
         """
+        name = self._name(object_key)
+        with self._typed_errors("delete", object_key), self._calls.running():
+            await self._delete(name)
+        return True
 
-    @abstractmethod
     async def get_read_url(self, object_key: str) -> str:
         """Sign a URL that reads a file over plain HTTP, for a limited time, without other credentials.
 
@@ -122,8 +121,10 @@ class StorageClient(ABC):
         Raises:
             StorageError: There are no credentials to sign with, or the key is impossible.
         """
+        name = self._name(object_key)
+        with self._typed_errors("sign a URL", object_key), self._calls.running():
+            return await self._sign(name)
 
-    @abstractmethod
     async def check_cors(self, origin: str) -> CorsCheck:
         """Ask the storage what a browser would ask it before a page reads a file with `fetch()`.
 
@@ -137,230 +138,64 @@ class StorageClient(ABC):
             ConfigurationError: The origin is none.
             StorageError: The storage could not be asked.
         """
+        checked = checked_origin(origin)
+        return await ask_about_cors(await self.get_read_url(PROBE_KEY), checked, self._cors_rule(checked))
+
+    async def close(self) -> None:
+        """Let go of what this client holds. Never raises; calling it again does nothing."""
+        if self._calls.closed:
+            return
+        await self._calls.close()
+        try:
+            await self._close()
+        except Exception as exc:  # noqa: BLE001 - closing never raises
+            logger.warning("%s could not be closed: %s", type(self).__name__, exc)
 
     @abstractmethod
-    async def close(self) -> None:
-        """Give back what this client holds. Never raises; calling it again does nothing."""
-
-
-class BoundedThreads:
-    """Runs a blocking SDK off the event loop, a few calls at a time. Threads start at the first call."""
-
-    def __init__(self, owner: str, size: int) -> None:
-        """Prepare the pool.
-
-        Args:
-            owner: Whose threads these are, for thread names and messages.
-            size: How many calls run at the same time; more of them wait.
-        """
-        self._owner = owner
-        self._pool = ThreadPoolExecutor(max_workers=size, thread_name_prefix=owner)
-        self._running: set[Future[Any]] = set()
-        self.closed = False
-
-    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a blocking function in a thread.
-
-        Args:
-            function: What to call.
-            args: Its positional arguments.
-            kwargs: Its keyword arguments.
-
-        Returns:
-            What the function returned; what it raised is raised here.
+    def _name(self, object_key: str) -> str:
+        """Name the object of a key; no two keys share a name.
 
         Raises:
-            StorageError: The pool was closed.
+            StorageError: The key is impossible; `checked_key` and `bucket_name_of` see to that.
         """
-        if self.closed:
-            raise StorageError(f"{self._owner} is closed")
-        future = self._pool.submit(function, *args, **kwargs)
-        self._running.add(future)
-        future.add_done_callback(self._running.discard)
-        return await asyncio.wrap_future(future)
 
-    async def close(self) -> None:
-        """Refuse new calls, wait a while for the running ones, and let the threads go."""
-        self.closed = True
-        waiting = [asyncio.wrap_future(future) for future in list(self._running)]
+    @abstractmethod
+    async def _upload(self, name: str, file: IO[bytes], headers: FileHeaders, overwrite: bool) -> None:
+        """Store a file from its start; what blocks runs in `self._calls.in_thread`."""
+
+    @abstractmethod
+    async def _delete(self, name: str) -> None:
+        """Delete an object, or find it gone."""
+
+    @abstractmethod
+    async def _sign(self, name: str) -> str:
+        """Return a fresh read URL of an object, whether it exists or not."""
+
+    async def _close(self) -> None:  # noqa: B027 - not everyone opens something
+        """Close what this client opened; no call is running any more."""
+
+    def _cors_rule(self, origin: str) -> str:  # noqa: ARG002 - for those who have one
+        """Return the rule that lets pages of an origin read files, ready to paste."""
+        return ""
+
+    def _is_taken(self, error: Exception) -> bool:
+        """Return whether an error means that an upload with `overwrite=False` found its key taken."""
+        return isinstance(error, FileExistsError)
+
+    def _reason(self, error: Exception) -> str | None:
+        """Say in words what an error of the storage means, without a secret; None for a mistake in the code."""
+        return str(error) if isinstance(error, OSError | ValueError) else None
+
+    @contextmanager
+    def _typed_errors(self, action: str, object_key: str) -> Iterator[None]:
+        where = f"{self._place}, key {object_key!r}: could not {action}"
         try:
-            await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), CLOSE_WAIT_SECONDS)
-        except asyncio.TimeoutError:
-            logger.warning("%s: %d calls still ran when it was closed", self._owner, len(self._running))
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-async def open_data(data: Data, threads: BoundedThreads) -> IO[bytes]:
-    """Turn any accepted kind of data into a seekable file.
-
-    Args:
-        data: What was handed to `upload_file`.
-        threads: Where files are opened and written.
-
-    Returns:
-        A file at its start, for the caller to close.
-
-    Raises:
-        OSError: The path cannot be opened.
-    """
-    if isinstance(data, bytes):
-        return BytesIO(data)
-    if isinstance(data, str):
-        return BytesIO(data.encode("utf-8", "replace"))
-    if isinstance(data, Path):
-        return await threads.run(data.open, "rb")
-    return await _spool(data, threads)
-
-
-async def _spool(chunks: AsyncIterator[bytes], threads: BoundedThreads) -> IO[bytes]:
-    spool = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 - the caller closes it
-    try:
-        async for chunk in chunks:
-            await threads.run(spool.write, chunk)
-    except BaseException:  # also cancellation: the file is closed; raised again
-        spool.close()
-        raise
-    spool.seek(0)
-    return spool
-
-
-def url_lifetime(seconds: int | None) -> int:
-    """Decide how long read URLs live.
-
-    Args:
-        seconds: The constructor argument, which wins over the environment.
-
-    Returns:
-        The argument, else `STORAGE_EXPIRY_TIME` from the environment, else an hour.
-
-    Raises:
-        ConfigurationError: The value is not a whole number above zero.
-    """
-    source = "STORAGE_EXPIRY_TIME" if seconds is None else "url_lifetime_seconds"
-    value = os.environ.get("STORAGE_EXPIRY_TIME", DEFAULT_URL_LIFETIME_SECONDS) if seconds is None else seconds
-    try:
-        lifetime = int(value)
-    except ValueError:
-        lifetime = 0
-    if lifetime <= 0:
-        raise ConfigurationError(f"{source} must be a whole number of seconds above 0, not {value!r}")
-    return lifetime
-
-
-def checked_key(object_key: str) -> bytes:
-    """Give an object key its bytes.
-
-    Args:
-        object_key: The key to check.
-
-    Returns:
-        The key in UTF-8.
-
-    Raises:
-        StorageError: The key is empty or is not valid Unicode.
-    """
-    if not object_key:
-        raise StorageError("The object key is empty")
-    try:
-        return object_key.encode()
-    except UnicodeEncodeError as exc:
-        raise StorageError(f"The object key {object_key!r} is not valid Unicode") from exc
-
-
-def bucket_name_of(object_key: str, prefix: str, max_bytes: int = 1024) -> str:
-    """Name an object inside a bucket so that its URL survives a browser.
-
-    A browser resolves the path segments `.` and `..` before it sends a URL, percent-encoded ones too, and
-    breaks the signature. Such a segment gets a `~` behind it, and so does one that already looks like the
-    result: no two keys share a name.
-
-    Args:
-        object_key: The key to name.
-        prefix: The folder inside the bucket, `""` for none.
-        max_bytes: What the storage allows.
-
-    Returns:
-        The name.
-
-    Raises:
-        StorageError: The key is empty, not valid Unicode, or too long.
-    """
-    checked_key(object_key)
-    name = _DOT_SEGMENT.sub(r"\1\2~", f"{prefix}/{object_key}" if prefix else object_key)
-    if len(name.encode()) > max_bytes:
-        raise StorageError(f"The object key {object_key[:80]!r}… is longer than {max_bytes} bytes")
-    return name
-
-
-def hashed_if(unfit: re.Pattern[str], object_key: str) -> str:
-    """Replace a key that a cloud cannot hold as a name by its hash.
-
-    Args:
-        unfit: What the cloud cannot hold; it must also match what begins with `~sha256/`, so that no two keys share
-            a name.
-        object_key: The key.
-
-    Returns:
-        The key itself, or `~sha256/` and its hash.
-
-    Raises:
-        StorageError: The key is not valid Unicode.
-    """
-    if not unfit.search(object_key):
-        return object_key
-    return f"~sha256/{hashlib.sha256(checked_key(object_key)).hexdigest()}"
-
-
-def checked_mime(mime: str | None) -> str:
-    """Make sure that a media type fits into a header; browsers supply them unchecked.
-
-    Args:
-        mime: The type as it came.
-
-    Returns:
-        The type unchanged, or `application/octet-stream` when it cannot be sent.
-    """
-    return mime if mime and _HEADER_VALUE.fullmatch(mime) else DEFAULT_MIME
-
-
-def checked_disposition(header: str | None) -> str | None:
-    """Make sure that a given `Content-Disposition` can be sent as a header.
-
-    Args:
-        header: The value as it came.
-
-    Returns:
-        The value unchanged.
-
-    Raises:
-        StorageError: It holds line breaks or characters outside ASCII.
-    """
-    if header is not None and not _HEADER_VALUE.fullmatch(header):
-        raise StorageError(f"content_disposition {header!r} is no header value; content_disposition() makes one")
-    return header
-
-
-def content_disposition(file_name: str, *, inline: bool = False) -> str:
-    """Make a `Content-Disposition` header (RFC 6266) from any file name.
-
-    Args:
-        file_name: The name as a user gave it; quotes, line breaks, slashes, any script.
-        inline: Whether the browser shows the file instead of saving it.
-
-    Returns:
-        The header in pure ASCII, with a plain fallback name and the exact name in `filename*`.
-    """
-    name = _presentable(file_name)
-    plain = unicodedata.normalize("NFKD", name)
-    plain = "".join(char for char in plain if not unicodedata.combining(char))
-    plain = _UNSAFE_IN_QUOTED_STRING.sub("_", plain)
-    kind = "inline" if inline else "attachment"
-    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe=_ATTR_CHARS)}"
-
-
-def _presentable(file_name: str) -> str:
-    name = _UNFIT_FOR_NAMES.sub("", _PATH_SEPARATORS.sub("_", file_name)).strip()
-    if len(name) > MAX_FILE_NAME:
-        extension = Path(name).suffix[:MAX_FILE_EXTENSION]
-        name = name[: MAX_FILE_NAME - len(extension)] + extension
-    return name or "file"
+            yield
+        except StorageError:
+            raise
+        except Exception as exc:
+            if self._is_taken(exc):
+                raise ObjectExistsError(f"{where}: the key is taken") from exc
+            if (reason := self._reason(exc)) is None:
+                raise
+            raise StorageError(f"{where}: {reason}") from exc

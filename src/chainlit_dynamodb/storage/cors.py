@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from chainlit_dynamodb.errors import ConfigurationError, StorageError
 
-PROBE_KEY = "chainlit-dynamodb/cors-probe"
-EXPOSED_HEADERS = ("Content-Length", "Content-Range", "Accept-Ranges", "Content-Type")
-MAX_AGE_SECONDS = 3600
-_TIMEOUT_SECONDS = 30
+PROBE_KEY: Final = "chainlit-dynamodb/cors-probe"
+EXPOSED_HEADERS: Final = ("Content-Length", "Content-Range", "Accept-Ranges", "Content-Type")
+MAX_AGE_SECONDS: Final = 3600
+_TIMEOUT_SECONDS: Final = 30
 
 
 @dataclass(frozen=True)

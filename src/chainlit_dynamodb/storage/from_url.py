@@ -12,21 +12,15 @@ Secrets never belong into a URL: each cloud finds its credentials in its own way
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from importlib import import_module
+from typing import Final
 
 from chainlit_dynamodb.errors import ConfigurationError
 from chainlit_dynamodb.storage.base import StorageClient
+from chainlit_dynamodb.storage.clients import EXAMPLES
+from chainlit_dynamodb.storage.url import parsed_url
 
-VARIABLE = "CHAINLIT_STORAGE_URL"
-
-Options = dict[str, Any]
-
-_LIFETIME = "url_lifetime_seconds"
-_EXAMPLE = (
-    "s3://bucket, az://account/container, abfss://container@account.dfs.core.windows.net, gs://bucket, file:///path"
-)
+VARIABLE: Final = "CHAINLIT_STORAGE_URL"
 
 
 def storage_from_url(url: str | None = None) -> StorageClient:
@@ -49,98 +43,8 @@ def storage_from_url(url: str | None = None) -> StorageClient:
     """
     given = os.environ.get(VARIABLE, "") if url is None else url
     if not given:
-        raise ConfigurationError(f"No storage URL: set {VARIABLE} to one of {_EXAMPLE}")
-    try:
-        parts = urlsplit(given)
-        port = parts.port
-    except ValueError as exc:
-        raise ConfigurationError(f"The storage URL cannot be understood: {exc}") from exc
-    if parts.scheme not in _MAKERS or parts.fragment or port:
-        # Without the URL itself: what cannot be understood may hold a secret.
-        raise ConfigurationError(f"The storage URL ({parts.scheme or 'no scheme'}) must be one of {_EXAMPLE}")
-    make, allowed = _MAKERS[parts.scheme]
-    if parts.password or (parts.username and parts.scheme not in ("abfs", "abfss")):
-        raise ConfigurationError("Keep secrets out of the storage URL; the environment has a place for them")
-    return make(parts, _options(parts, {*allowed, _LIFETIME}))
-
-
-def _options(parts: SplitResult, allowed: set[str]) -> Options:
-    options: Options = {}
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        if name not in allowed or name in options or not value:
-            known = ", ".join(sorted(allowed))
-            raise ConfigurationError(
-                f"The storage URL has {name!r} behind its '?', where {parts.scheme} knows {known}"
-            )
-        options[name] = value
-    if _LIFETIME in options:
-        if not options[_LIFETIME].isdecimal():
-            raise ConfigurationError(f"The storage URL: {_LIFETIME} must be a whole number of seconds")
-        options[_LIFETIME] = int(options[_LIFETIME])
-    return options
-
-
-def _host(parts: SplitResult, what: str) -> str:
-    if not parts.netloc:
-        raise ConfigurationError(f"The storage URL names no {what}: {_EXAMPLE}")
-    return unquote(parts.netloc)
-
-
-def _prefix(parts: SplitResult) -> str:
-    return unquote(parts.path).strip("/")
-
-
-def _s3(parts: SplitResult, options: Options) -> StorageClient:
-    from chainlit_dynamodb.storage.s3 import S3StorageClient  # noqa: PLC0415 - one cloud only
-
-    if "region" in options:
-        options["region_name"] = options.pop("region")
-    return S3StorageClient(_host(parts, "bucket"), prefix=_prefix(parts), **options)
-
-
-def _azure_blob(parts: SplitResult, options: Options) -> StorageClient:
-    from chainlit_dynamodb.storage.azure_blob import AzureBlobStorageClient  # noqa: PLC0415 - one cloud only
-
-    container, _, prefix = _prefix(parts).partition("/")
-    if not container:
-        raise ConfigurationError("The storage URL names no container: az://account/container")
-    key = os.environ.get("AZURE_STORAGE_KEY") or None
-    return AzureBlobStorageClient(container, _host(parts, "account"), key, prefix=prefix, **options)
-
-
-def _data_lake(parts: SplitResult, options: Options) -> StorageClient:
-    from chainlit_dynamodb.storage.azure import AzureStorageClient  # noqa: PLC0415 - one cloud only
-
-    if not parts.username or not parts.hostname:
-        raise ConfigurationError("The storage URL must look like abfss://container@account.dfs.core.windows.net")
-    options = {
-        "account_url": f"https://{parts.hostname}",
-        "account_name": parts.hostname.partition(".")[0],
-        "credential": os.environ.get("AZURE_STORAGE_KEY") or None,
-        **options,
-    }
-    return AzureStorageClient(container=unquote(parts.username), prefix=_prefix(parts), **options)
-
-
-def _gcs(parts: SplitResult, options: Options) -> StorageClient:
-    from chainlit_dynamodb.storage.gcs import GCSStorageClient  # noqa: PLC0415 - one cloud only
-
-    return GCSStorageClient(_host(parts, "bucket"), prefix=_prefix(parts), **options)
-
-
-def _local(parts: SplitResult, options: Options) -> StorageClient:
-    from chainlit_dynamodb.storage.local import LocalStorageClient  # noqa: PLC0415 - needs no cloud
-
-    if parts.netloc or not _prefix(parts):
-        raise ConfigurationError("The storage URL must name a whole path: file:///var/lib/chat/files")
-    return LocalStorageClient(unquote(parts.path), **options)
-
-
-_MAKERS: dict[str, tuple[Callable[[SplitResult, Options], StorageClient], set[str]]] = {
-    "s3": (_s3, {"region", "endpoint_url"}),
-    "az": (_azure_blob, {"account_url", "endpoint_suffix"}),
-    "abfs": (_data_lake, {"account_url", "blob_url"}),
-    "abfss": (_data_lake, {"account_url", "blob_url"}),
-    "gs": (_gcs, {"project_id", "client_email", "endpoint"}),
-    "file": (_local, set()),
-}
+        raise ConfigurationError(f"No storage URL: set {VARIABLE} to one of {EXAMPLES}")
+    parsed = parsed_url(given)
+    module = import_module(f"chainlit_dynamodb.storage.{parsed.client.module}")
+    made: StorageClient = getattr(module, parsed.client.class_name).from_url(parsed)
+    return made

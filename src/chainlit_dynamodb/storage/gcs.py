@@ -7,38 +7,26 @@ import binascii
 import json
 import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, Any, Final
 
-from chainlit_dynamodb.errors import ConfigurationError, MissingDependencyError, ObjectExistsError, StorageError
-from chainlit_dynamodb.storage.base import (
-    DEFAULT_MIME,
-    BoundedThreads,
-    Data,
-    StorageClient,
-    UploadedFile,
-    bucket_name_of,
-    checked_disposition,
-    checked_mime,
-    hashed_if,
-    open_data,
-    url_lifetime,
-)
-from chainlit_dynamodb.storage.cors import EXPOSED_HEADERS, MAX_AGE_SECONDS, PROBE_KEY, CorsCheck, checked_origin
-from chainlit_dynamodb.storage.cors import check_cors as ask_about_cors
+from chainlit_dynamodb.errors import ConfigurationError, MissingDependencyError, StorageError
+from chainlit_dynamodb.storage.base import StorageClient
+from chainlit_dynamodb.storage.cors import EXPOSED_HEADERS, MAX_AGE_SECONDS
+from chainlit_dynamodb.storage.headers import FileHeaders
+from chainlit_dynamodb.storage.lifetime import url_lifetime
+from chainlit_dynamodb.storage.names import bucket_name_of, hashed_if
+from chainlit_dynamodb.storage.url import StorageURL
 
-THREADS = 8
-PART_BYTES = 8 * 1024 * 1024
-MAX_URL_LIFETIME_SECONDS = 7 * 24 * 3600
-CONNECT_TIMEOUT_SECONDS = 5
-READ_TIMEOUT_SECONDS = 60
-RETRY_SECONDS = 60
-TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
-SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+PART_BYTES: Final = 8 * 1024 * 1024
+MAX_URL_LIFETIME_SECONDS: Final = 7 * 24 * 3600
+CONNECT_TIMEOUT_SECONDS: Final = 5
+READ_TIMEOUT_SECONDS: Final = 60
+RETRY_SECONDS: Final = 60
+TOKEN_URI: Final = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 
 # Google refuses line breaks, and keeps one folder for itself.
-_UNFIT = re.compile(r"[\r\n]|^\.well-known/acme-challenge/|^~sha256/")
+_UNFIT: Final = re.compile(r"[\r\n]|^\.well-known/acme-challenge/|^~sha256/")
 
 
 class GCSStorageClient(StorageClient):
@@ -86,6 +74,7 @@ class GCSStorageClient(StorageClient):
             )
         if private_key is not None and credentials is not None:
             raise ConfigurationError("GCSStorageClient: private_key and credentials exclude each other")
+        super().__init__(bucket_name, f"gs://{bucket_name}")
         self.bucket_name = bucket_name
         self._project_id = project_id
         self._client_email = client_email
@@ -100,92 +89,78 @@ class GCSStorageClient(StorageClient):
         self._client: Any = None
         self._signing: Any = None
         self._lock = threading.Lock()
-        self._threads = BoundedThreads(f"GCSStorageClient({bucket_name})", THREADS)
 
-    async def upload_file(
-        self,
-        object_key: str,
-        data: Data,
-        mime: str = DEFAULT_MIME,
-        overwrite: bool = True,
-        content_disposition: str | None = None,
-    ) -> UploadedFile:
-        """Store a file; above 8 MB it goes in parts. See `StorageClient.upload_file`."""
-        headers = {
-            "content_type": checked_mime(mime),
-            "content_disposition": checked_disposition(content_disposition),
-        }
-        with self._typed_errors("upload", object_key):
-            file = await open_data(data, self._threads)
-        try:
-            await self._threads.run(self._upload, object_key, file, headers, overwrite)
-        finally:
-            # When the task was cancelled, this also stops the thread that still reads.
-            file.close()
-        return {"object_key": object_key, "url": await self.get_read_url(object_key)}
+    @classmethod
+    def from_url(cls, url: StorageURL) -> GCSStorageClient:
+        """Make a client from `gs://bucket/prefix`. See `storage_from_url`."""
+        return cls(url.host_as("bucket"), prefix=url.prefix, **url.options)
 
-    async def delete_file(self, object_key: str) -> bool:
-        """Delete a file; soft delete keeps it for a week, unseen. See `StorageClient.delete_file`."""
-        await self._threads.run(self._delete, object_key)
-        return True
+    def _name(self, object_key: str) -> str:
+        return bucket_name_of(hashed_if(_UNFIT, object_key), self._prefix)
 
-    async def get_read_url(self, object_key: str) -> str:
-        """Sign a URL; without a private key, by a request to IAM. See `StorageClient.get_read_url`."""
-        return await self._threads.run(self._sign, object_key)
+    async def _upload(self, name: str, file: IO[bytes], headers: FileHeaders, overwrite: bool) -> None:
+        await self._calls.in_thread(self._upload_blob, name, file, headers, overwrite)
 
-    async def check_cors(self, origin: str) -> CorsCheck:
-        """Ask whether pages of an origin can read files. See `StorageClient.check_cors`."""
-        checked = checked_origin(origin)
+    async def _delete(self, name: str) -> None:
+        await self._calls.in_thread(self._delete_blob, name)
+
+    async def _sign(self, name: str) -> str:
+        return await self._calls.in_thread(self._signed_url, name)
+
+    async def _close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+
+    def _cors_rule(self, origin: str) -> str:
         rule = {
-            "origin": [checked],
+            "origin": [origin],
             "method": ["GET", "HEAD"],
             "responseHeader": ["Range", *EXPOSED_HEADERS],
             "maxAgeSeconds": MAX_AGE_SECONDS,
         }
-        return await ask_about_cors(await self.get_read_url(PROBE_KEY), checked, json.dumps([rule], indent=2))
+        return json.dumps([rule], indent=2)
 
-    async def close(self) -> None:
-        """Close the client that was made here. See `StorageClient.close`."""
-        if self._threads.closed:
-            return
-        await self._threads.close()
-        if self._client is not None:
-            self._client.close()
+    def _is_taken(self, error: Exception) -> bool:
+        from google.api_core.exceptions import PreconditionFailed  # noqa: PLC0415 - an optional SDK
 
-    def _upload(self, object_key: str, file: IO[bytes], headers: dict[str, str | None], overwrite: bool) -> None:
-        with self._typed_errors("upload", object_key):
-            blob = self._blob(object_key)
-            blob.content_disposition = headers["content_disposition"]
-            size = file.seek(0, 2)
-            blob.upload_from_file(
-                file,
-                rewind=True,
-                size=size,
-                content_type=headers["content_type"],
-                if_generation_match=None if overwrite else 0,
-                **_patience(),
-            )
+        return isinstance(error, PreconditionFailed)
 
-    def _delete(self, object_key: str) -> None:
+    def _reason(self, error: Exception) -> str | None:
+        # Those of uploads, requests and google-auth have no common root.
+        return f"{type(error).__name__}: {getattr(error, 'message', None) or error}"
+
+    def _upload_blob(self, name: str, file: IO[bytes], headers: FileHeaders, overwrite: bool) -> None:
+        """Store a file; above 8 MB it goes in parts."""
+        blob = self._blob(name)
+        blob.content_disposition = headers.content_disposition
+        size = file.seek(0, 2)
+        blob.upload_from_file(
+            file,
+            rewind=True,
+            size=size,
+            content_type=headers.mime,
+            if_generation_match=None if overwrite else 0,
+            **_patience(),
+        )
+
+    def _delete_blob(self, name: str) -> None:
+        """Delete a file; soft delete keeps it for a week, unseen."""
         from google.cloud.exceptions import NotFound  # noqa: PLC0415 - an optional SDK
 
-        with self._typed_errors("delete", object_key):
-            try:
-                self._blob(object_key).delete(**_patience())
-            except NotFound as exc:
-                if "bucket does not exist" in str(exc):
-                    raise
+        try:
+            self._blob(name).delete(**_patience())
+        except NotFound as exc:
+            if "bucket does not exist" in str(exc):
+                raise
 
-    def _sign(self, object_key: str) -> str:
-        with self._typed_errors("sign a URL", object_key):
-            blob = self._blob(object_key)
-            url: str = blob.generate_signed_url(
-                version="v4", expiration=self._lifetime, method="GET", credentials=self._signing_credentials()
-            )
-            return url
+    def _signed_url(self, name: str) -> str:
+        """Sign a URL; without a private key, by a request to IAM."""
+        url: str = self._blob(name).generate_signed_url(
+            version="v4", expiration=self._lifetime, method="GET", credentials=self._signing_credentials()
+        )
+        return url
 
-    def _blob(self, object_key: str) -> Any:
-        name = bucket_name_of(hashed_if(_UNFIT, object_key), self._prefix)
+    def _blob(self, name: str) -> Any:
         return self._gcs().bucket(self.bucket_name).blob(name, chunk_size=PART_BYTES)
 
     def _gcs(self) -> Any:
@@ -238,21 +213,6 @@ class GCSStorageClient(StorageClient):
             )
         signer = iam.Signer(request, own, email)
         return service_account.Credentials(signer, email, TOKEN_URI)
-
-    @contextmanager
-    def _typed_errors(self, action: str, object_key: str) -> Iterator[None]:
-        from google.api_core.exceptions import PreconditionFailed  # noqa: PLC0415 - an optional SDK
-
-        where = f"gs://{self.bucket_name}, key {object_key!r}: could not {action}"
-        try:
-            yield
-        except PreconditionFailed as exc:
-            raise ObjectExistsError(f"{where}: the key is taken") from exc
-        except StorageError:
-            raise
-        except Exception as exc:  # those of uploads, requests and google-auth have no common root
-            reason = getattr(exc, "message", None) or str(exc)
-            raise StorageError(f"{where}: {type(exc).__name__}: {reason}") from exc
 
 
 def _require_sdk() -> None:

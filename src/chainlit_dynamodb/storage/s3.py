@@ -11,36 +11,27 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timezone
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 
-from chainlit_dynamodb.errors import ConfigurationError, MissingDependencyError, ObjectExistsError, StorageError
-from chainlit_dynamodb.storage.base import (
-    DEFAULT_MIME,
-    BoundedThreads,
-    Data,
-    StorageClient,
-    UploadedFile,
-    bucket_name_of,
-    checked_disposition,
-    checked_mime,
-    open_data,
-    url_lifetime,
-)
-from chainlit_dynamodb.storage.cors import EXPOSED_HEADERS, MAX_AGE_SECONDS, PROBE_KEY, CorsCheck, checked_origin
-from chainlit_dynamodb.storage.cors import check_cors as ask_about_cors
+from chainlit_dynamodb.errors import ConfigurationError, MissingDependencyError, StorageError
+from chainlit_dynamodb.storage.base import CONCURRENCY, StorageClient
+from chainlit_dynamodb.storage.cors import EXPOSED_HEADERS, MAX_AGE_SECONDS
+from chainlit_dynamodb.storage.headers import FileHeaders
+from chainlit_dynamodb.storage.lifetime import url_lifetime
+from chainlit_dynamodb.storage.names import bucket_name_of
+from chainlit_dynamodb.storage.url import StorageURL
 
 if TYPE_CHECKING:
     from botocore.config import Config
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("chainlit.DynamoDB.storage")
 
-THREADS = 8
-PART_BYTES = 8 * 1024 * 1024
-MAX_URL_LIFETIME_SECONDS = 7 * 24 * 3600
-CONNECT_TIMEOUT_SECONDS = 5
-READ_TIMEOUT_SECONDS = 60
-ATTEMPTS = 5
-CONFLICT = "ConditionalRequestConflict"
+PART_BYTES: Final = 8 * 1024 * 1024
+MAX_URL_LIFETIME_SECONDS: Final = 7 * 24 * 3600
+CONNECT_TIMEOUT_SECONDS: Final = 5
+READ_TIMEOUT_SECONDS: Final = 60
+ATTEMPTS: Final = 5
+CONFLICT: Final = "ConditionalRequestConflict"
 
 
 class S3StorageClient(StorageClient):
@@ -81,6 +72,7 @@ class S3StorageClient(StorageClient):
             raise ConfigurationError(f"S3StorageClient: client= and {', '.join(boto3_kwargs)} exclude each other")
         if client is None:
             _check_boto3_arguments(boto3_kwargs)
+        super().__init__(bucket, f"s3://{bucket}")
         self.bucket = bucket
         self._prefix = prefix.strip("/")
         self._lifetime = url_lifetime(url_lifetime_seconds)
@@ -91,66 +83,63 @@ class S3StorageClient(StorageClient):
         self._owns_client = client is None
         self._said_shorter = False
         self._client_lock = threading.Lock()
-        self._threads = BoundedThreads(f"S3StorageClient({bucket})", THREADS)
 
-    async def upload_file(
-        self,
-        object_key: str,
-        data: Data,
-        mime: str = DEFAULT_MIME,
-        overwrite: bool = True,
-        content_disposition: str | None = None,
-    ) -> UploadedFile:
-        """Store a file; above 8 MB it goes in parts. See `StorageClient.upload_file`."""
-        headers = {"ContentType": checked_mime(mime)}
-        if disposition := checked_disposition(content_disposition):
-            headers["ContentDisposition"] = disposition
-        with self._typed_errors("upload", object_key):
-            file = await open_data(data, self._threads)
-        try:
-            await self._threads.run(self._upload, object_key, file, headers, overwrite)
-        finally:
-            # When the task was cancelled, this also stops the thread that still reads.
-            file.close()
-        return {"object_key": object_key, "url": await self.get_read_url(object_key)}
+    @classmethod
+    def from_url(cls, url: StorageURL) -> S3StorageClient:
+        """Make a client from `s3://bucket/prefix`. See `storage_from_url`."""
+        options = {"region_name" if name == "region" else name: value for name, value in url.options.items()}
+        return cls(url.host_as("bucket"), prefix=url.prefix, **options)
 
-    async def delete_file(self, object_key: str) -> bool:
-        """Delete a file; with bucket versioning, put a delete marker. See `StorageClient.delete_file`."""
-        await self._threads.run(self._delete, object_key)
-        return True
+    def _name(self, object_key: str) -> str:
+        return bucket_name_of(object_key, self._prefix)
 
-    async def get_read_url(self, object_key: str) -> str:
-        """Sign a URL; no request unless credentials must be renewed. See `StorageClient.get_read_url`."""
-        return await self._threads.run(self._sign, object_key)
+    async def _upload(self, name: str, file: IO[bytes], headers: FileHeaders, overwrite: bool) -> None:
+        """Store a file; above 8 MB it goes in parts."""
+        sent = {"ContentType": headers.mime}
+        if headers.content_disposition:
+            sent["ContentDisposition"] = headers.content_disposition
+        await self._calls.in_thread(self._upload_until_settled, self._target(name), file, sent, overwrite)
 
-    async def check_cors(self, origin: str) -> CorsCheck:
-        """Ask whether pages of an origin can read files. See `StorageClient.check_cors`."""
-        checked = checked_origin(origin)
+    async def _delete(self, name: str) -> None:
+        """Delete a file; with bucket versioning, put a delete marker."""
+        await self._calls.in_thread(lambda: self._s3().delete_object(**self._target(name)))
+
+    async def _sign(self, name: str) -> str:
+        """Sign a URL; no request unless credentials must be renewed."""
+        return await self._calls.in_thread(self._presigned, self._target(name))
+
+    async def _close(self) -> None:
+        if self._owns_client and self._client is not None:
+            self._client.close()
+
+    def _cors_rule(self, origin: str) -> str:
         rule = {
-            "AllowedOrigins": [checked],
+            "AllowedOrigins": [origin],
             "AllowedMethods": ["GET", "HEAD"],
             "AllowedHeaders": ["Range"],
             "ExposeHeaders": list(EXPOSED_HEADERS),
             "MaxAgeSeconds": MAX_AGE_SECONDS,
         }
-        return await ask_about_cors(await self.get_read_url(PROBE_KEY), checked, json.dumps([rule], indent=2))
+        return json.dumps([rule], indent=2)
 
-    async def close(self) -> None:
-        """Close the boto3 client if it was made here. See `StorageClient.close`."""
-        if self._threads.closed:
-            return
-        await self._threads.close()
-        if self._owns_client and self._client is not None:
-            self._client.close()
+    def _is_taken(self, error: Exception) -> bool:
+        return _error_code(error) == "PreconditionFailed"
 
-    def _upload(self, object_key: str, file: IO[bytes], headers: dict[str, str], overwrite: bool) -> None:
-        with self._typed_errors("upload", object_key):
-            target = self._target(object_key)
-            condition = {} if overwrite else {"IfNoneMatch": "*"}
-            for _ in range(ATTEMPTS - 1):
-                with _conflicts_forgiven():
-                    return self._upload_once(target, file, headers, condition)
-            return self._upload_once(target, file, headers, condition)
+    def _reason(self, error: Exception) -> str | None:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - an optional SDK
+
+        if isinstance(error, ClientError):
+            return f"{_error_code(error)}: {error.response.get('Error', {}).get('Message')}"
+        return str(error) if isinstance(error, BotoCoreError) else super()._reason(error)
+
+    def _upload_until_settled(
+        self, target: dict[str, str], file: IO[bytes], headers: dict[str, str], overwrite: bool
+    ) -> None:
+        condition = {} if overwrite else {"IfNoneMatch": "*"}
+        for _ in range(ATTEMPTS - 1):
+            with _conflicts_forgiven():
+                return self._upload_once(target, file, headers, condition)
+        return self._upload_once(target, file, headers, condition)
 
     def _upload_once(
         self, target: dict[str, str], file: IO[bytes], headers: dict[str, str], condition: dict[str, str]
@@ -187,21 +176,16 @@ class S3StorageClient(StorageClient):
                 s3.abort_multipart_upload(**upload)
             raise
 
-    def _delete(self, object_key: str) -> None:
-        with self._typed_errors("delete", object_key):
-            self._s3().delete_object(**self._target(object_key))
-
-    def _sign(self, object_key: str) -> str:
-        with self._typed_errors("sign a URL", object_key):
-            s3, target = self._s3(), self._target(object_key)
-            url: str = s3.generate_presigned_url("get_object", Params=target, ExpiresIn=self._lifetime)
-            # The first signature has renewed the credentials if that was due.
-            left = _seconds_left(s3)
-            if left is None or left >= self._lifetime:
-                return url
-            self._say_shorter(left)
-            shorter: str = s3.generate_presigned_url("get_object", Params=target, ExpiresIn=max(left, 1))
-            return shorter
+    def _presigned(self, target: dict[str, str]) -> str:
+        s3 = self._s3()
+        url: str = s3.generate_presigned_url("get_object", Params=target, ExpiresIn=self._lifetime)
+        # The first signature has renewed the credentials if that was due.
+        left = _seconds_left(s3)
+        if left is None or left >= self._lifetime:
+            return url
+        self._say_shorter(left)
+        shorter: str = s3.generate_presigned_url("get_object", Params=target, ExpiresIn=max(left, 1))
+        return shorter
 
     def _say_shorter(self, seconds: int) -> None:
         if not self._said_shorter:
@@ -214,8 +198,8 @@ class S3StorageClient(StorageClient):
                 seconds,
             )
 
-    def _target(self, object_key: str) -> dict[str, str]:
-        return {"Bucket": self.bucket, "Key": bucket_name_of(object_key, self._prefix)}
+    def _target(self, name: str) -> dict[str, str]:
+        return {"Bucket": self.bucket, "Key": name}
 
     def _s3(self) -> Any:
         with self._client_lock:
@@ -238,32 +222,22 @@ class S3StorageClient(StorageClient):
             raise StorageError(f"s3://{self.bucket}: no AWS region. Set AWS_REGION or give region_name=")
         return session.client("s3", **{**arguments, "config": config})
 
-    @contextmanager
-    def _typed_errors(self, action: str, object_key: str) -> Iterator[None]:
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - an optional SDK
-
-        where = f"s3://{self.bucket}, key {object_key!r}: could not {action}"
-        try:
-            yield
-        except ClientError as exc:
-            error = exc.response.get("Error", {})
-            if error.get("Code") == "PreconditionFailed":
-                raise ObjectExistsError(f"{where}: the key is taken") from exc
-            raise StorageError(f"{where}: {error.get('Code')}: {error.get('Message')}") from exc
-        except (BotoCoreError, OSError, ValueError) as exc:
-            raise StorageError(f"{where}: {exc}") from exc
-
 
 @contextmanager
 def _conflicts_forgiven() -> Iterator[None]:
     """Go on when another upload of the same key was under way, which S3 answers with "try again"."""
-    from botocore.exceptions import ClientError  # noqa: PLC0415 - an optional SDK
-
     try:
         yield
-    except ClientError as exc:
-        if exc.response.get("Error", {}).get("Code") != CONFLICT:
+    except Exception as exc:
+        if _error_code(exc) != CONFLICT:
             raise
+
+
+def _error_code(error: Exception) -> str | None:
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - an optional SDK
+
+    code: str | None = error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else None
+    return code
 
 
 def _seconds_left(client: Any) -> int | None:
@@ -301,7 +275,7 @@ def _config(given: Config | None, addressing: dict[str, Any] | None, on_aws: boo
         "signature_version": "s3v4",
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "read_timeout": READ_TIMEOUT_SECONDS,
-        "max_pool_connections": THREADS,
+        "max_pool_connections": CONCURRENCY,
         "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
         "tcp_keepalive": True,
     }

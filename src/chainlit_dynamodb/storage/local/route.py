@@ -7,22 +7,22 @@ set when a Chainlit server is already loaded in this process, and never loads on
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from chainlit_dynamodb.storage.local.open_clients import FileServer, open_clients
+from chainlit_dynamodb.storage.local.signed_urls import FILES_PATH
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from chainlit_dynamodb.storage.local import LocalStorageClient
-
-FILES_PATH = "/chainlit-dynamodb/files"
-ROUTE_NAME = "chainlit-dynamodb-files"
+ROUTE_NAME: Final = "chainlit-dynamodb-files"
 
 # What a browser may show without running anything in it; all else is only ever saved.
-_SHOWN_TYPES = {"application/json", "application/pdf", "text/csv", "text/markdown", "text/plain"}
-_SHOWN_FAMILIES = {"audio", "image", "video"}
+_SHOWN_TYPES: Final = {"application/json", "application/pdf", "text/csv", "text/markdown", "text/plain"}
+_SHOWN_FAMILIES: Final = {"audio", "image", "video"}
 
-_HEADERS = {
+_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "sandbox; default-src 'none'",
     "Cache-Control": "private, no-cache",
@@ -77,9 +77,7 @@ async def serve_file(request: Request) -> Response:
     return PlainTextResponse("This link has expired. Reload the chat.", 403, _HEADERS)
 
 
-def _clients() -> list[LocalStorageClient]:
-    from chainlit_dynamodb.storage.local import open_clients  # noqa: PLC0415 - that module imports this one
-
+def _clients() -> list[FileServer]:
     if not open_clients():
         from chainlit.data import get_data_layer  # noqa: PLC0415 - only inside a Chainlit server
 

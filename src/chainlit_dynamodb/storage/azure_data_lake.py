@@ -4,45 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import IO, Any
+from typing import IO, Any, Final
 from urllib.parse import parse_qs, quote
 
 from chainlit_dynamodb.errors import ConfigurationError, StorageError
-from chainlit_dynamodb.storage.azure_account import (
-    access_with,
-    account_at,
-    cors_rule,
-    error_code,
-    one_name,
-    require_sdk,
-    typed_errors,
-)
+from chainlit_dynamodb.storage.azure_account import access_with, account_at, one_name, require_sdk
+from chainlit_dynamodb.storage.azure_client import AzureClient, error_code
 from chainlit_dynamodb.storage.azure_session import AzureSession, Body
-from chainlit_dynamodb.storage.base import (
-    DEFAULT_MIME,
-    Data,
-    StorageClient,
-    UploadedFile,
-    checked_disposition,
-    checked_key,
-    checked_mime,
-    open_data,
-    url_lifetime,
-)
-from chainlit_dynamodb.storage.cors import PROBE_KEY, CorsCheck, check_cors, checked_origin
+from chainlit_dynamodb.storage.data import parts_of
+from chainlit_dynamodb.storage.headers import FileHeaders
+from chainlit_dynamodb.storage.lifetime import url_lifetime
+from chainlit_dynamodb.storage.names import checked_key
+from chainlit_dynamodb.storage.url import StorageURL
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("chainlit.DynamoDB.storage")
 
-PART_BYTES = 8 * 1024 * 1024
-MAX_FILE_NAME = 200
-_GONE = {"PathNotFound", "BlobNotFound", "ResourceNotFound"}
-_RENAMED_BEFORE = "SourcePathNotFound"
+PART_BYTES: Final = 8 * 1024 * 1024
+MAX_FILE_NAME: Final = 200
+_GONE: Final = {"PathNotFound", "BlobNotFound", "ResourceNotFound"}
+_RENAMED_BEFORE: Final = "SourcePathNotFound"
 
 
-class AzureStorageClient(StorageClient):
+class AzureStorageClient(AzureClient):
     """Attachments in one file system of a Data Lake, which may and should be private.
 
     A file is written under a name of its own and then renamed, which Azure does in one step. Read URLs point to
@@ -90,88 +77,76 @@ class AzureStorageClient(StorageClient):
         require_sdk("azure.storage.filedatalake", "azure-storage-file-datalake", "azure")
         if not isinstance(account_url, str):
             raise ConfigurationError(f"{owner}: account_url must be a URL, not {account_url!r}")
-        self.container_name = one_name(owner, container=container, container_name=container_name)
+        name = one_name(owner, container=container, container_name=container_name)
         access = access_with(credential, owner=owner)
         if access.sas_token and not sas_token:
             raise ConfigurationError(f"{owner}: credential cannot sign read URLs, so give a sas_token that may read")
-        self._sas_token = _checked_sas(sas_token, owner) if sas_token else None
         account = account_at(account_url.replace(".blob.", ".dfs."), owner=owner, name=account_name)
-        self._session = AzureSession(
-            f"{owner}({self.container_name})",
+        session = AzureSession(
+            f"{owner}({name})",
             access,
             account,
             url_lifetime(url_lifetime_seconds),
             extra="azure",
             blob_url=(blob_url or account.url.replace(".dfs.", ".blob.")).rstrip("/"),
         )
-        self._prefix = prefix.strip("/")
-        self._options = options or {}
+        super().__init__(name, f"{account.url}/{name}", session, prefix=prefix, options=options)
+        self._sas_token = _checked_sas(sas_token, owner) if sas_token else None
 
-    async def upload_file(
-        self,
-        object_key: str,
-        data: Data,
-        mime: str = DEFAULT_MIME,
-        overwrite: bool = True,
-        content_disposition: str | None = None,
-    ) -> UploadedFile:
-        """Store a file, in parts of 8 MB. See `StorageClient.upload_file`."""
-        from azure.storage.filedatalake import ContentSettings  # noqa: PLC0415 - an optional SDK
+    @classmethod
+    def from_url(cls, url: StorageURL) -> AzureStorageClient:
+        """Make a client from `abfss://container@account.dfs.core.windows.net/prefix`. See `storage_from_url`."""
+        host = url.host.lower()
+        if not url.user or not host:
+            raise ConfigurationError("The storage URL must look like abfss://container@account.dfs.core.windows.net")
+        arguments = {
+            "account_url": f"https://{host}",
+            "account_name": host.partition(".")[0],
+            "credential": os.environ.get("AZURE_STORAGE_KEY") or None,
+            **url.options,
+        }
+        return cls(container=url.user, prefix=url.prefix, **arguments)
 
-        settings = ContentSettings(
-            content_type=checked_mime(mime), content_disposition=checked_disposition(content_disposition)
-        )
-        name = self._name(object_key)
-        try:
-            file = await open_data(data, self._session.threads)
-        except OSError as exc:
-            raise StorageError(f"{self._where('upload', object_key)}: {exc}") from exc
-        with file:
-            async with self._session.call(self._where("upload", object_key)):
-                await self._upload(name, file, settings, overwrite)
-                url = await self._signed(name)
-        return {"object_key": object_key, "url": url}
+    def _name(self, object_key: str) -> str:
+        """Make one file name of a key, so that no folder stays behind and no file is in the way of a folder."""
+        key = checked_key(object_key)
+        name = quote(object_key, safe="@").replace("~", "~7E").replace("%", "~")
+        if len(name) > MAX_FILE_NAME or name[0] == "." or name[-1] == ".":
+            name = f"~sha256-{hashlib.sha256(key).hexdigest()}"
+        return self._in_folder(name)
 
-    async def delete_file(self, object_key: str) -> bool:
-        """Delete a file. See `StorageClient.delete_file`."""
-        file = self._file(self._name(object_key))
-        async with self._session.call(self._where("delete", object_key)):
-            await _delete(file)
-        return True
-
-    async def get_read_url(self, object_key: str) -> str:
-        """Sign a URL; without an account key, a request a day at most. See `StorageClient.get_read_url`."""
-        name = self._name(object_key)
-        with self._session.signing(self._where("sign a URL", object_key)):
-            return await self._signed(name)
-
-    async def check_cors(self, origin: str) -> CorsCheck:
-        """Ask whether pages of an origin can read files. See `StorageClient.check_cors`."""
-        checked = checked_origin(origin)
-        return await check_cors(
-            await self.get_read_url(PROBE_KEY), checked, cors_rule(self._session.account, checked)
-        )
-
-    async def close(self) -> None:
-        """Close what was made here. See `StorageClient.close`."""
-        await self._session.close()
-
-    async def _upload(self, name: str, file: IO[bytes], settings: Any, overwrite: bool) -> None:
+    async def _upload(self, name: str, file: IO[bytes], headers: FileHeaders, overwrite: bool) -> None:
+        """Store a file, in parts of 8 MB."""
         # Flushing straight to the name would show an empty file first, and would lose the old one when it fails.
         # In the same folder, because Azure renames into folders that exist only.
         unfinished = self._file(self._in_folder(f"~upload-{uuid.uuid4().hex}"))
-        try:
-            await self._write(unfinished, file, settings)
-            await self._rename(unfinished, name, overwrite)
-        except BaseException:  # also cancellation: nothing half written stays; raised again
-            with suppress(StorageError), typed_errors("remove an unfinished upload"):
-                await _delete(unfinished)
-            raise
+        async with self._slots:
+            try:
+                await self._write(unfinished, file, headers)
+                await self._rename(unfinished, name, overwrite)
+            except BaseException:  # also cancellation: nothing half written stays; raised again
+                with suppress(StorageError), self._typed_errors("remove an unfinished upload", name):
+                    await _delete(unfinished)
+                raise
 
-    async def _write(self, target: Any, file: IO[bytes], settings: Any) -> None:
+    async def _delete(self, name: str) -> None:
+        file = self._file(name)
+        async with self._slots:
+            await _delete(file)
+
+    async def _sign(self, name: str) -> str:
+        """Sign a URL; without an account key, a request a day at most."""
+        if self._sas_token:
+            return f"{self._session.blob_url(self.container_name, name)}?{self._sas_token}"
+        return await self._session.read_url(self._service(), self.container_name, name)
+
+    async def _write(self, target: Any, file: IO[bytes], headers: FileHeaders) -> None:
+        from azure.storage.filedatalake import ContentSettings  # noqa: PLC0415 - an optional SDK
+
+        settings = ContentSettings(content_type=headers.mime, content_disposition=headers.content_disposition)
         await target.create_file(content_settings=settings)
         size = 0
-        while part := await self._session.threads.run(file.read, PART_BYTES):
+        async for part in parts_of(file, PART_BYTES, self._calls):
             await target.append_data(Body(part), offset=size, length=len(part))
             size += len(part)
         await target.flush_data(size, content_settings=settings, close=True)
@@ -188,11 +163,6 @@ class AzureStorageClient(StorageClient):
             if error_code(exc) != _RENAMED_BEFORE:
                 raise
 
-    async def _signed(self, name: str) -> str:
-        if self._sas_token:
-            return f"{self._session.blob_url(self.container_name, name)}?{self._sas_token}"
-        return await self._session.read_url(self._service(), self.container_name, name)
-
     def _service(self) -> Any:
         from azure.storage.filedatalake.aio import (  # noqa: PLC0415 - an optional SDK
             DataLakeServiceClient,
@@ -204,19 +174,8 @@ class AzureStorageClient(StorageClient):
     def _file(self, name: str) -> Any:
         return self._service().get_file_client(self.container_name, name)
 
-    def _name(self, object_key: str) -> str:
-        """Make one file name of a key, so that no folder stays behind and no file is in the way of a folder."""
-        key = checked_key(object_key)
-        name = quote(object_key, safe="@").replace("~", "~7E").replace("%", "~")
-        if len(name) > MAX_FILE_NAME or name[0] == "." or name[-1] == ".":
-            name = f"~sha256-{hashlib.sha256(key).hexdigest()}"
-        return self._in_folder(name)
-
     def _in_folder(self, name: str) -> str:
         return f"{self._prefix}/{name}" if self._prefix else name
-
-    def _where(self, action: str, object_key: str) -> str:
-        return f"{self._session.account.url}/{self.container_name}, key {object_key!r}: could not {action}"
 
 
 AzureDataLakeStorageClient = AzureStorageClient

@@ -11,9 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
-SECRET_BYTES = 32
+SECRET_BYTES: Final = 32
 
 
 @dataclass(frozen=True)
