@@ -113,7 +113,8 @@ class DynamoDBDataLayer(BaseDataLayer):
         self._close_seconds = close_seconds
         self._attachments = StorageAttachments(storage_provider) if storage_provider is not None else None
         self._warned_without_storage = False
-        transport = transport or make_transport(table_name, client, region_name, endpoint_url)
+        if transport is None:
+            transport = make_transport(table_name, client, region_name, endpoint_url)
         self._rows = Rows(Table(table_name, transport, retry), compress_above_bytes=compress_above)
         self._store = ChatStore(
             self._rows,
@@ -347,9 +348,9 @@ class DynamoDBDataLayer(BaseDataLayer):
         Cost: 1 write unit per KB of the step, and 1 of the index.
         """
         fields, favorite = step_fields(step_dict), favorite is True
+        flagged = {**(dict_of(step_dict) or {}), "metadata": {**step_metadata(step_dict), FAVORITE: favorite}}
         if not await self._set_favorite(fields, favorite):
             logger.warning("set_step_favorite: there is no such step: %s", fields["id"])
-        flagged = {**(dict_of(step_dict) or {}), "metadata": {**step_metadata(step_dict), FAVORITE: favorite}}
         return cast("StepDict", flagged)
 
     async def build_debug_url(self) -> str:
@@ -387,8 +388,8 @@ class DynamoDBDataLayer(BaseDataLayer):
         user = unstored_owner_of(thread_id)
         if user is None:
             return None
-        found = await self._store.users.get(user.identifier)
-        return found["id"] if found else user.identifier
+        found = await self.get_user(user.identifier)
+        return found.id if found else user.identifier
 
     def _warn_without_storage(self) -> None:
         if not self._warned_without_storage:

@@ -55,8 +55,8 @@ OBJECT_KEY: Final = "objectKey"
 CHAINLIT_KEY: Final = "chainlitKey"
 FAVORITE: Final = "favorite"
 """An entry of a step's metadata."""
-COMPARED: Final = frozenset({FEEDBACK})
-"""What conditions compare, and so is stored as it is, whatever its size."""
+STORED_AS_IS: Final = KEY_ATTRIBUTES | {FEEDBACK}
+"""What keys are made of and conditions compare, whatever its size."""
 
 # Attributes that are ours and never leave the layer.
 DELETED_AT: Final = "deletedAt"

@@ -59,7 +59,8 @@ async def element_content(element: Element) -> Content | None:
     if element.type == "custom":  # its content is its props
         return None
     if element.content:
-        return element.content if isinstance(element.content, str) else bytes(element.content)
+        content: Any = element.content  # code may put anything here
+        return bytes(content) if isinstance(content, bytearray) else content
     path = Path(element.path) if element.path else None
     return await asyncio.to_thread(_read_small, path) if path and is_without_browser() else path
 

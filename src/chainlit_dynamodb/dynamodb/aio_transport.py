@@ -15,6 +15,7 @@ from yarl import URL
 from chainlit_dynamodb.dynamodb.credentials import AwsCredentials
 from chainlit_dynamodb.dynamodb.endpoint import Target, resolve_target
 from chainlit_dynamodb.dynamodb.failures import service_failure, transport_failure
+from chainlit_dynamodb.errors import CredentialsError
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 15.0
@@ -94,6 +95,8 @@ class AioTransport:
                 body = await response.read()
         except _NO_ANSWER as exc:
             raise transport_failure(operation, exc) from exc
+        except ValueError as exc:  # without its text, which may quote the credentials
+            raise CredentialsError(f"{operation}: AWS credentials hold what no header can: a line break?") from exc
         if response.status != 200:
             raise service_failure(operation, self._table_name, response.status, body)
         return _parsed(operation, body)

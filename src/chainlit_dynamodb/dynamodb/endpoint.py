@@ -64,7 +64,8 @@ def resolve_target(region_name: str | None, endpoint_url: str | None, environmen
         if not region:
             raise CredentialsError(NO_REGION)
         url = endpoint_of(session, region, endpoint_url, environment)
-        return Target(session, region, url, _proxy_for(url), _tls(session, environment))
+        tls = _tls(session, environment) if url.startswith("https:") else None
+        return Target(session, region, url, _proxy_for(url), tls)
     except ProfileNotFound as exc:
         raise CredentialsError(f"{exc}. Set AWS_PROFILE to a profile of ~/.aws/config.") from exc
     except (BotoCoreError, ValueError) as exc:

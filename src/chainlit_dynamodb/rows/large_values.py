@@ -22,7 +22,17 @@ from chainlit_dynamodb.dynamodb.expressions import Update, all_of, begins_with, 
 from chainlit_dynamodb.dynamodb.packing import UNREADABLE, Packed, Split, pack, split
 from chainlit_dynamodb.dynamodb.retry import RetryPolicy
 from chainlit_dynamodb.dynamodb.table import Query, Table, chunks
-from chainlit_dynamodb.schema import COMPARED, PART_DATA, PK, SK, Key, is_part_sk, part_key, parts_prefix
+from chainlit_dynamodb.schema import (
+    PART_DATA,
+    PK,
+    SK,
+    STORED_AS_IS,
+    Key,
+    is_part_sk,
+    may_have_parts,
+    part_key,
+    parts_prefix,
+)
 
 logger = logging.getLogger("chainlit.DynamoDB")
 
@@ -71,7 +81,7 @@ class LargeValues:
 
         Cost: 1 write unit per KB of each part; none where everything fits.
         """
-        large = {n: v for n, v in _values_of(update) if n not in COMPARED and self._is_large(v, inline_bytes)}
+        large = self._large(update, inline_bytes) if may_have_parts(key) else {}
         if not large:
             return Fitted(update)
         fitted: dict[str, Any] = {}
@@ -149,6 +159,13 @@ class LargeValues:
         query = Query(mine, attributes=[PK, SK], consistent=True, policy=self._table.retry.write)
         async for parts in self._table.query_pages(query):
             await self._delete(parts)
+
+    def _large(self, update: Update, inline_bytes: int) -> dict[str, Any]:
+        return {
+            name: value
+            for name, value in _values_of(update)
+            if name not in STORED_AS_IS and self._is_large(value, inline_bytes)
+        }
 
     def _is_large(self, value: Any, inline_bytes: int) -> bool:
         if isinstance(value, str):
