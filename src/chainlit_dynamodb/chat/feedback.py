@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers, addition, marker_index, removal
@@ -43,8 +43,8 @@ _TRIES: Final = 5
 
 
 @dataclass(frozen=True)
-class _Surroundings:
-    """What a change of feedback has to know: the step's row, its thread's row and the markers."""
+class _State:
+    """The rows that a change of feedback depends on: the step, its thread and the markers, by value."""
 
     step: Item
     thread: Item
@@ -98,13 +98,13 @@ class Feedback:
         if not thread_id:
             return None
         for _ in range(_TRIES):
-            around = await self._surroundings(thread_id, step_id)
-            if around is None:
+            state = await self._read_state(thread_id, step_id)
+            if state is None:
                 return None
-            feedback_id = str((around.feedback or {}).get(ID) or new_feedback_id(thread_id, step_id))
+            feedback_id = str((state.feedback or {}).get(ID) or new_feedback_id(thread_id, step_id))
             feedback = {ID: feedback_id, FOR_ID: step_id, VALUE: value, COMMENT: comment}
-            if await self._transact(_setting(thread_id, step_id, feedback, around)):
-                self._note(around, thread_id, value)
+            if await self._transact(_writes_to_set(thread_id, step_id, feedback, state)):
+                self._note_marker(state, thread_id, value)
                 return feedback_id
         raise TransactionCancelledError("TransactWriteItems", ["TransactionConflict"])
 
@@ -123,14 +123,14 @@ class Feedback:
         if place is None:
             return False
         for _ in range(_TRIES):
-            around = await self._surroundings(*place)
-            if around is None or around.feedback is None or around.feedback.get(ID) != feedback_id:
+            state = await self._read_state(*place)
+            if state is None or state.feedback is None or state.feedback.get(ID) != feedback_id:
                 return False
-            if await self._transact(_clearing(*place, around)):
+            if await self._transact(_writes_to_clear(*place, state)):
                 return True
         return False
 
-    async def _surroundings(self, thread_id: str, step_id: str) -> _Surroundings | None:
+    async def _read_state(self, thread_id: str, step_id: str) -> _State | None:
         step, thread = step_key(thread_id, step_id), thread_key(thread_id)
         await self._writer.flush(step.pk)
         markers = {value: feedback_key(thread_id, value) for value in FEEDBACK_VALUES}
@@ -143,7 +143,7 @@ class Feedback:
         if step.sk not in by_sk:
             return None
         marked = {value: by_sk.get(key.sk, {}) for value, key in markers.items()}
-        return _Surroundings(by_sk[step.sk], by_sk.get(thread.sk, {}), marked)
+        return _State(by_sk[step.sk], by_sk.get(thread.sk, {}), marked)
 
     async def _transact(self, writes: list[Write]) -> bool:
         try:
@@ -152,28 +152,28 @@ class Feedback:
             return False
         return True
 
-    def _note(self, around: _Surroundings, thread_id: str, value: int) -> None:
-        index = marker_index(around.thread, value)
+    def _note_marker(self, state: _State, thread_id: str, value: int) -> None:
+        index = marker_index(state.thread, value)
         if index:
             self._recent.touch(index[INDEX_PK], thread_id, index[INDEX_SK])
         else:
             self._markers.note_unlisted(thread_id)
 
 
-def _setting(thread_id: str, step_id: str, feedback: Item, around: _Surroundings) -> list[Write]:
-    condition = all_of(exists(PK), _unchanged(around))
+def _writes_to_set(thread_id: str, step_id: str, feedback: Item, state: _State) -> list[Write]:
+    condition = all_of(exists(PK), _unchanged(state))
     value = feedback[VALUE]
     writes = [
-        Write(step_key(thread_id, step_id), _stored(feedback), condition, before=around.step),
-        addition(thread_id, value, around.thread, step_id),
+        Write(step_key(thread_id, step_id), _update_of(feedback), condition, before=state.step),
+        addition(thread_id, value, state.thread, step_id),
     ]
-    old = around.marker_of(step_id)
+    old = state.marker_of(step_id)
     if old is not None and old[0] != value:
         writes.append(removal(thread_id, *old, step_id))
     return writes
 
 
-def _stored(feedback: Item) -> Update:
+def _update_of(feedback: Item) -> Update:
     """Return the update that puts feedback on its step, a long comment beside it."""
     comment = feedback[COMMENT]
     if comment is None or len(comment) <= INLINE_COMMENT_CHARS:
@@ -182,15 +182,15 @@ def _stored(feedback: Item) -> Update:
     return Update(assign={FEEDBACK: beginning, FEEDBACK_COMMENT: comment})
 
 
-def _clearing(thread_id: str, step_id: str, around: _Surroundings) -> list[Write]:
+def _writes_to_clear(thread_id: str, step_id: str, state: _State) -> list[Write]:
     update = Update(remove=[FEEDBACK, FEEDBACK_COMMENT])
-    clear = Write(step_key(thread_id, step_id), update, _unchanged(around), before=around.step)
-    old = around.marker_of(step_id)
+    clear = Write(step_key(thread_id, step_id), update, _unchanged(state), before=state.step)
+    old = state.marker_of(step_id)
     return [clear] if old is None else [clear, removal(thread_id, *old, step_id)]
 
 
-def _unchanged(around: _Surroundings) -> Condition:
-    stored = around.step.get(FEEDBACK)
+def _unchanged(state: _State) -> Condition:
+    stored = state.step.get(FEEDBACK)
     same = equals(FEEDBACK, stored)
     return any_of(missing(FEEDBACK), same) if stored is None else same
 
@@ -201,10 +201,8 @@ def new_feedback_id(thread_id: str, step_id: str) -> str:
     return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
-def parse_feedback_id(feedback_id: Any) -> tuple[str, str] | None:
+def parse_feedback_id(feedback_id: str) -> tuple[str, str] | None:
     """Return thread and step of an id made by `new_feedback_id` or by Chainlit's built-in layer, else `None`."""
-    if not isinstance(feedback_id, str):
-        return None
     if legacy := parse_legacy_feedback_id(feedback_id):
         return legacy
     try:
