@@ -30,7 +30,7 @@ _NO_REGION: Final = "No AWS region is set. Pass --region, or set AWS_REGION."
 
 @dataclass(frozen=True)
 class AwsTarget:
-    """Which AWS, or what stands in for it; what is None comes from the environment or the profile."""
+    """Which AWS, or what stands in for it; what is `None` comes from the environment or the profile."""
 
     region: str | None = None
     endpoint_url: str | None = None

@@ -31,7 +31,7 @@ def start_child(
         module: The module; it calls `end_with_parent` first.
         arguments: Its arguments.
         environment: Its whole environment.
-        output: Where stdout and stderr go; None shares those of this process.
+        output: Where stdout and stderr go; `None` shares those of this process.
         inherited: File descriptors it keeps.
     """
     return subprocess.Popen(  # noqa: S603 - a module of this package, and the user's own arguments

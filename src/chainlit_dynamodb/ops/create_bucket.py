@@ -15,7 +15,7 @@ def create_bucket(client: Any, bucket: str) -> bool:
         bucket: The name of the bucket.
 
     Returns:
-        True if the bucket was made, False if it was there.
+        `True` if the bucket was made, `False` if it was there.
 
     Raises:
         RequestError: The storage refused, or could not be reached.

@@ -24,7 +24,7 @@ def create_table(client: Any, table_name: str, *, timeout_seconds: float = 300) 
         timeout_seconds: How long to wait for DynamoDB to make the table.
 
     Returns:
-        True if the table was made, False if it was there.
+        `True` if the table was made, `False` if it was there.
 
     Raises:
         SchemaError: The table is there with another layout.
@@ -39,7 +39,7 @@ def create_table(client: Any, table_name: str, *, timeout_seconds: float = 300) 
 
 
 def describe_table(client: Any, table_name: str) -> Description | None:
-    """Return the table as DescribeTable does, or None where there is none."""
+    """Return the table as DescribeTable does, or `None` where there is none."""
     try:
         description: Description = client.describe_table(TableName=table_name)["Table"]
     except client.exceptions.ResourceNotFoundException:

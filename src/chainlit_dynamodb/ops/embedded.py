@@ -66,7 +66,7 @@ def embedded_engine(data: Path | None, *, region: str = DEFAULT_REGION) -> Itera
     """Run the embedded engine for the length of a `with` block.
 
     Args:
-        data: The folder that keeps tables and files over restarts; None keeps them in memory only.
+        data: The folder that keeps tables and files over restarts; `None` keeps them in memory only.
         region: The region of requests that name none.
 
     Raises:

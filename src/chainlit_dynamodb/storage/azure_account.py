@@ -79,7 +79,7 @@ def access_with(credential: Any, *, owner: str, argument: str = "credential") ->
 
     Args:
         credential: An account key, a shared access signature, a mapping with `account_key`, an object of
-            azure-core or azure-identity, or None for the identity of the machine.
+            azure-core or azure-identity, or `None` for the identity of the machine.
         owner: The class, for messages.
         argument: The name of the argument, for messages.
 

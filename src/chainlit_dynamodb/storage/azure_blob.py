@@ -129,7 +129,7 @@ class AzureBlobStorageClient(AzureClient):
         return await self._session.read_url(self._service(), self.container_name, name)
 
     async def _upload_blocks(self, blob: Any, file: IO[bytes], settings: Any, overwrite: bool, *, last: bool) -> bool:
-        """Upload from the start; False if an upload of the same key at the same time made it void."""
+        """Upload from the start; `False` if an upload of the same key at the same time made it void."""
         from azure.core import MatchConditions  # noqa: PLC0415 - an optional SDK
         from azure.core.exceptions import HttpResponseError  # noqa: PLC0415
         from azure.storage.blob import BlobBlock  # noqa: PLC0415

@@ -99,7 +99,7 @@ class StorageClient(ABC):
             object_key: The key it was stored under.
 
         Returns:
-            True: the file is gone, also when it was gone before.
+            `True`: the file is gone, also when it was gone before.
 
         Raises:
             StorageError: The file may still be there.
@@ -183,7 +183,7 @@ class StorageClient(ABC):
         return isinstance(error, FileExistsError)
 
     def _reason(self, error: Exception) -> str | None:
-        """Say in words what an error of the storage means, without a secret; None for a mistake in the code."""
+        """Say in words what an error of the storage means, without a secret; `None` for a mistake in the code."""
         return str(error) if isinstance(error, OSError | ValueError) else None
 
     @contextmanager

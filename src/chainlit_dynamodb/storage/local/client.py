@@ -79,7 +79,7 @@ class LocalStorageClient(StorageClient):
             token: The text as it came from the network.
 
         Returns:
-            The hash of the key it opens, or None if it is altered, expired, or of another folder.
+            The hash of the key it opens, or `None` if it is altered, expired, or of another folder.
         """
         return await self._calls.in_thread(self._urls.accepted_digest, token)
 
@@ -90,7 +90,7 @@ class LocalStorageClient(StorageClient):
             digest: What `accepted_digest` returned.
 
         Returns:
-            The file, or None if there is none.
+            The file, or `None` if there is none.
         """
         return await self._calls.in_thread(self._folder.find, digest)
 

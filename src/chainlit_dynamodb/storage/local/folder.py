@@ -98,7 +98,7 @@ class FileFolder:
             digest: The hash of its key.
 
         Returns:
-            The file, or None if there is none.
+            The file, or `None` if there is none.
         """
         try:
             fields = json.loads(self._card(digest).read_bytes())

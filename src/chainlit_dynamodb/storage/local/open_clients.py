@@ -12,10 +12,10 @@ class FileServer(Protocol):
     """What the route asks a client."""
 
     async def accepted_digest(self, token: str) -> str | None:
-        """Return the hash of the key that a token opens, None if it opens nothing of this client."""
+        """Return the hash of the key that a token opens, `None` if it opens nothing of this client."""
 
     async def find(self, digest: str) -> LocalFile | None:
-        """Return the file with this hash, None if there is none."""
+        """Return the file with this hash, `None` if there is none."""
 
 
 _open: Final[WeakSet[FileServer]] = WeakSet()

@@ -56,7 +56,7 @@ class SignedURLs:
             token: The text as it came from the network.
 
         Returns:
-            The hash of the key it opens, or None if it is altered, expired, or signed with another secret.
+            The hash of the key it opens, or `None` if it is altered, expired, or signed with another secret.
 
         Raises:
             OSError: The secret cannot be read.
