@@ -1,4 +1,4 @@
-"""What was handed over, if it is of the type it should be. Chainlit checks little of what a browser sends."""
+"""Arguments brought to their types: Chainlit checks little of what a browser sends."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from chainlit_dynamodb.dynamodb.codec import plain
 
 
 def id_of(value: object) -> str:
-    """Return an id as it is, and "" for what is no text: no key is made of that."""
+    """Return a text as an id, and "" for anything else, of which no key is made."""
     return str.__str__(value) if issubclass(type(value), str) else ""
 
 
 def text_of(value: object) -> str | None:
-    """Return a text, and `None` for anything else."""
+    """Return a plain copy of a text, and `None` for anything else."""
     return plain(value) if issubclass(type(value), str) else None
 
 
@@ -35,5 +35,5 @@ def feedback_value_of(value: object) -> int | None:
 
 
 def count_of(value: object) -> int:
-    """Return a number of things, and 0 for anything else."""
+    """Return a whole number, and 0 for anything else."""
     return value if type(value) is int else 0

@@ -1,4 +1,4 @@
-"""Makes any storage provider, ours or a third party's, look the same to the chat layer."""
+"""Adapts any storage provider, ours or a third party's, to what `chat.files` needs."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class StorageAttachments:
             raise StorageError(f"The storage provider did not delete {object_key}")
 
     async def url(self, object_key: str) -> str:
-        """Return a fresh URL.
+        """Return a fresh URL that opens a file for a while.
 
         Raises:
             StorageError: It could not be signed.

@@ -19,7 +19,7 @@ from importlib.util import module_from_spec
 from types import ModuleType
 from typing import Any, Final
 
-_logger = logging.getLogger("chainlit.DynamoDB")
+logger = logging.getLogger("chainlit.DynamoDB")
 
 _STORAGE: Final = "chainlit.data.storage_clients"
 _STORAGE_CLASSES: Final = {
@@ -44,7 +44,7 @@ def _replace(name: str, class_name: str) -> None:
     if present is not None and _is_ours(present):
         return
     if present is not None:
-        _logger.warning("%s was imported before chainlit_dynamodb.drop_in; import the drop-in first.", name)
+        logger.warning("%s was imported before chainlit_dynamodb.drop_in; import the drop-in first.", name)
     module = module_from_spec(ModuleSpec(name, loader=None, origin=__name__))
     _serve(module, class_name)
     sys.modules[name] = module
@@ -57,7 +57,7 @@ def _is_ours(module: ModuleType) -> bool:
 
 
 def _serve(module: ModuleType, *class_names: str) -> None:
-    """Let a module give these classes, each loaded when it is first asked for."""
+    """Let a module offer these classes, each loaded when it is first asked for."""
 
     def lookup(name: str) -> Any:
         if name not in class_names:

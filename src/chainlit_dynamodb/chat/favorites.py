@@ -47,10 +47,10 @@ class Favorites:
         """Make a step a favourite of a user, or no favourite. It is so when this returns.
 
         Args:
-            user_id: Whose.
+            user_id: The user.
             thread_id: The step's thread.
             step_id: The step.
-            favorite: Which of the two.
+            favorite: `False` takes it away.
             created_at: The step's time, by which favourites are sorted.
             metadata: The step's metadata, stored with the flag.
 

@@ -109,7 +109,7 @@ class Feedback:
         raise TransactionCancelledError("TransactWriteItems", ["TransactionConflict"])
 
     async def delete(self, feedback_id: str) -> bool:
-        """Delete feedback by the id that `upsert` gave. The id alone does not do: the step must hold the same one.
+        """Delete feedback by the id that `upsert` returned. The step must hold the same one.
 
         Returns:
             Whether there was such feedback. Garbage is no error.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from cachetools import LRUCache
 
@@ -42,7 +42,7 @@ class FeedbackMarkers:
         """Return whether a thread has a marker that no list shows. Cost: none."""
         return thread_id in self._unlisted
 
-    async def forget(self, thread_id: str, step_id: str, feedback: Any) -> None:
+    async def forget(self, thread_id: str, step_id: str, feedback: object) -> None:
         """Take a step that is gone out of its marker. Cost: 1 read unit and 1 write unit, if it had feedback."""
         value = feedback_value(feedback)
         if value is None:

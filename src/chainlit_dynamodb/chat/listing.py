@@ -114,10 +114,10 @@ class Listing:
         The page is full unless the list ends.
 
         Args:
-            user_id: Whose.
+            user_id: The user.
             first: How many, 1 to 200; anything else is brought there.
             cursor: The end cursor of an earlier page of the same listing, or `None`.
-            thread_filter: Which.
+            thread_filter: Which threads to list.
 
         Raises:
             CursorError: The cursor was not issued for this listing.

@@ -16,7 +16,7 @@ _ENTRIES: Final = 1_000
 
 
 class RecentWrites:
-    """Entries of index partitions: for each, the item's key and its sort key on the index."""
+    """Entries of index partitions, kept for a minute: for each, what names its item, and its index sort key."""
 
     def __init__(self) -> None:
         """Start empty."""

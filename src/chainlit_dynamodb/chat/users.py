@@ -43,7 +43,7 @@ class Users:
         """Read a user. While the table does not answer, a user who was known before is as last seen.
 
         Args:
-            identifier: Who.
+            identifier: Their name at login.
 
         Returns:
             A fresh dict of `id`, `identifier`, `createdAt` and `metadata`, or `None` for unknown users.
@@ -115,7 +115,7 @@ class Users:
     def _remember(self, identifier: str, row: Item) -> None:
         self._cache[identifier] = row
         self._known.pop(identifier, None)
-        with suppress(ValueError):  # one user is larger than all may be
+        with suppress(ValueError):  # raised for a user larger than the whole cache
             self._known[identifier] = row
         self._identifiers[user_id_of(identifier, row)] = identifier
 

@@ -95,7 +95,7 @@ class Writer:
         return Backlog(len(lanes), changes, self._pending_bytes)
 
     async def write(self, key: Key, change: C, apply: Apply[C]) -> None:
-        """Apply a change after all earlier ones of the same key.
+        """Apply a change after all earlier ones of the same key, and return when it is stored.
 
         Args:
             key: The row.

@@ -43,7 +43,7 @@ MAX_NUMBER_DIGITS: Final = 38
 MAX_NESTING: Final = 31
 """DynamoDB allows 32 levels; the item itself is one."""
 MAX_INLINE_BYTES: Final = 64 * 1024
-"""Packed values up to this length are unpacked while decoding; larger ones are left to who can wait for them."""
+"""Packed values up to this length are unpacked while decoding; larger ones are left to the caller, for a thread."""
 
 _MAX_NATIVE_INT: Final = 10**MAX_NUMBER_DIGITS
 _MIN_MAGNITUDE: Final = 1e-129
@@ -176,7 +176,7 @@ def encode(value: Any) -> AttributeValue:
     """Translate a plain value to an AttributeValue.
 
     Args:
-        value: What `plain` gave, or a packed value, the note of a split one, or raw bytes.
+        value: What `plain` returned, or a packed value, the note of a split one, or raw bytes.
     """
     if isinstance(value, (Packed, Split)):
         return value.attribute()
@@ -226,7 +226,7 @@ def _unescape(key: str) -> str:
 def decode(value: AttributeValue) -> Any:
     """Translate an AttributeValue to a plain value. Never raises on what the service can return.
 
-    Large packed values come back packed, and split ones as a note of where they are: see `large_values`.
+    Large packed values come back packed, and split ones as a note of where they are: see `rows.large_values`.
     """
     ((tag, content),) = value.items()
     if tag == "S":

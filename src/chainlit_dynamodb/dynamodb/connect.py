@@ -1,4 +1,4 @@
-"""Which transport a table is reached by."""
+"""Chooses the transport of a table: through a given client, else over aiohttp."""
 
 from __future__ import annotations
 

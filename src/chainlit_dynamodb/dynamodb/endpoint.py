@@ -1,4 +1,4 @@
-"""Where requests go and who signs them: what was configured, else the region's own endpoint.
+"""Region, endpoint, proxy and certificates: what was configured, else the region's own endpoint.
 
 A botocore client knows it too, but making one parses megabytes of JSON in one go, which holds up the event loop even
 from another thread. So botocore is asked only where its configuration is out of the ordinary.

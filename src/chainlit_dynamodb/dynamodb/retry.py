@@ -1,4 +1,4 @@
-"""Which refusals come back, how long a request is tried, and the pace of the tries."""
+"""Which refusals are retried, how long a request is tried, and at what pace."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ RETRIED_CODES: Final = frozenset(
 
 _FIRST_DELAY_SECONDS: Final = 0.05
 _MAX_DELAY_SECONDS: Final = 5.0
-_PATIENT_TRIES: Final = 4
+_QUIET_TRIES: Final = 4
 _WARN_EVERY_SECONDS: Final = 5.0
 
 P = ParamSpec("P")
@@ -57,12 +57,12 @@ class RetryPolicy:
 
 @dataclass(frozen=True)
 class RetryPolicies:
-    """What the requests of a table are tried by.
+    """The retry policies of one table.
 
     Attributes:
-        read: Somebody waits in front of a browser.
-        write: What is written is kept in memory meanwhile, and lost if it is given up. Also for reads that a write
-            depends on.
+        read: For reads: somebody waits in front of a browser.
+        write: For writes, which are kept in memory meanwhile and lost if they are given up, and for reads that a
+            write depends on.
     """
 
     read: RetryPolicy = RetryPolicy(20.0)
@@ -70,10 +70,10 @@ class RetryPolicies:
 
 
 class Retries:
-    """Tries the requests of one table, and speaks for all of them: in an outage every one of them is in trouble."""
+    """Retries the requests of one table, and warns once for all of them: in an outage every one of them fails."""
 
     def __init__(self) -> None:
-        """Nothing has been warned of yet."""
+        """Start without a warning."""
         self._last_warning = float("-inf")
 
     async def run(
@@ -126,7 +126,7 @@ class Retries:
 
     def _before_sleep(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        level = logging.WARNING if state.attempt_number >= _PATIENT_TRIES and self._may_warn() else logging.DEBUG
+        level = logging.WARNING if state.attempt_number >= _QUIET_TRIES and self._may_warn() else logging.DEBUG
         logger.log(level, "DynamoDB did not take a request %d times: %s", state.attempt_number, error)
 
     def _may_warn(self) -> bool:

@@ -1,4 +1,4 @@
-"""How requests reach DynamoDB, as the rest of the package sees it."""
+"""How requests reach DynamoDB: the protocol that the rest of the package sends them through."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class Transport(Protocol):
     Two come with this package: one over aiohttp, and one through a client that was given. Any object with these two
     methods is a third: one that wraps another counts, delays, refuses or records what passes.
 
-    A transport takes and gives DynamoDB's own JSON, with binary values in base64. It sends a request once: how often,
-    how long and after which errors a request is sent again is decided above it. It may be called from many tasks at a
-    time, and from one event loop after the other.
+    A transport takes and returns DynamoDB's own JSON, with binary values in base64. It sends a request once: how
+    often, how long and after which errors a request is sent again is decided above it. It may be called from many
+    tasks at a time, and from one event loop after the other.
     """
 
     async def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the data layer needs of whoever keeps its files."""
+"""What the data layer needs of a storage client, whoever wrote it."""
 
 from __future__ import annotations
 

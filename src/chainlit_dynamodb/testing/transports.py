@@ -1,9 +1,11 @@
 """Transports that count, delay, fail or hide what passes between a data layer and its engine, which stays real.
 
-counting = Counting(transport)
-layer = DynamoDBDataLayer("chats", transport=counting)
-...
-print(counting.counts)
+    counting = Counting(transport)
+    layer = DynamoDBDataLayer("chats", transport=counting)
+    ...
+    print(counting.counts)
+
+Each takes the transport that it wraps, so they can be stacked.
 """
 
 from __future__ import annotations
@@ -114,7 +116,7 @@ class Gated(Wrapped):
 
 
 class Failing(Wrapped):
-    """Fails what it is told to fail."""
+    """Fails requests, all or those of some operations, with one error."""
 
     def __init__(self, inner: Transport, error: Exception, *operations: str) -> None:
         """Fail the operations named, or all."""
