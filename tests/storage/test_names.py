@@ -14,7 +14,7 @@ from chainlit_dynamodb.errors import ConfigurationError, StorageError
 from chainlit_dynamodb.storage.base import StorageClient
 from chainlit_dynamodb.storage.headers import checked_disposition, checked_mime, content_disposition
 from chainlit_dynamodb.storage.lifetime import url_lifetime
-from chainlit_dynamodb.storage.names import bucket_name_of
+from chainlit_dynamodb.storage.names import object_name
 
 HEADER = re.compile(
     r"(attachment|inline); filename=\"([ !#$&-.0-\[\]-~]+)\"; filename\*=UTF-8''([!#$&+\-.^_`|~%\w]+)", re.A
@@ -75,26 +75,26 @@ def test_long_file_name_keeps_its_extension() -> None:
 
 @given(SEGMENTS.filter(bool), SEGMENTS.filter(bool))
 def test_two_keys_never_share_a_name(one: str, other: str) -> None:
-    assert (one == other) == (bucket_name_of(one, "") == bucket_name_of(other, ""))
+    assert (one == other) == (object_name(one, "") == object_name(other, ""))
 
 
 @given(SEGMENTS.filter(bool))
 def test_a_browser_leaves_the_name_as_it_is(key: str) -> None:
-    url = "https://host/bucket/" + bucket_name_of(key, "").replace("%", "%25")
+    url = "https://host/bucket/" + object_name(key, "").replace("%", "%25")
 
     assert urljoin(url, url.removeprefix("https://host")) == url
     assert not {".", ".."} & set(url.split("/"))
 
 
 def test_an_ordinary_key_is_its_own_name() -> None:
-    assert bucket_name_of("user/thread/element/plan v1.2.pdf", "") == "user/thread/element/plan v1.2.pdf"
-    assert bucket_name_of("user/plan.pdf", "chats/prod") == "chats/prod/user/plan.pdf"
+    assert object_name("user/thread/element/plan v1.2.pdf", "") == "user/thread/element/plan v1.2.pdf"
+    assert object_name("user/plan.pdf", "chats/prod") == "chats/prod/user/plan.pdf"
 
 
 def test_key_longer_than_the_storage_allows_is_refused() -> None:
-    assert len(bucket_name_of("k" * 1024, "")) == 1024
+    assert len(object_name("k" * 1024, "")) == 1024
     with pytest.raises(StorageError, match="longer than 1024"):
-        bucket_name_of("é" * 513, "")
+        object_name("é" * 513, "")
 
 
 @pytest.mark.parametrize("mime", ["image/png", "text/plain; charset=utf-8", "weird"])

@@ -15,7 +15,7 @@ from chainlit_dynamodb.storage.azure_session import AzureSession, Body
 from chainlit_dynamodb.storage.data import parts_of
 from chainlit_dynamodb.storage.headers import FileHeaders
 from chainlit_dynamodb.storage.lifetime import url_lifetime
-from chainlit_dynamodb.storage.names import bucket_name_of, hashed_if
+from chainlit_dynamodb.storage.names import hashed_if, object_name
 from chainlit_dynamodb.storage.url import StorageURL
 
 PART_BYTES: Final = 8 * 1024 * 1024
@@ -95,7 +95,7 @@ class AzureBlobStorageClient(AzureClient):
         return cls(container, url.host_as("account"), key, prefix=prefix, **url.options)
 
     def _name(self, object_key: str) -> str:
-        return bucket_name_of(hashed_if(_UNFIT, object_key), self._prefix)
+        return object_name(hashed_if(_UNFIT, object_key), self._prefix)
 
     async def _upload(self, name: str, file: IO[bytes], headers: FileHeaders, overwrite: bool) -> None:
         """Store a file; above 1 MB it goes in blocks of 8 MB."""

@@ -156,7 +156,7 @@ class StorageClient(ABC):
         """Name the object of a key; no two keys share a name.
 
         Raises:
-            StorageError: The key is impossible; `checked_key` and `bucket_name_of` see to that.
+            StorageError: The key is impossible; `checked_key` and `object_name` see to that.
         """
 
     @abstractmethod

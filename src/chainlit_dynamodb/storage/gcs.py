@@ -14,7 +14,7 @@ from chainlit_dynamodb.storage.base import StorageClient
 from chainlit_dynamodb.storage.cors import EXPOSED_HEADERS, MAX_AGE_SECONDS
 from chainlit_dynamodb.storage.headers import FileHeaders
 from chainlit_dynamodb.storage.lifetime import url_lifetime
-from chainlit_dynamodb.storage.names import bucket_name_of, hashed_if
+from chainlit_dynamodb.storage.names import hashed_if, object_name
 from chainlit_dynamodb.storage.url import StorageURL
 
 PART_BYTES: Final = 8 * 1024 * 1024
@@ -96,7 +96,7 @@ class GCSStorageClient(StorageClient):
         return cls(url.host_as("bucket"), prefix=url.prefix, **url.options)
 
     def _name(self, object_key: str) -> str:
-        return bucket_name_of(hashed_if(_UNFIT, object_key), self._prefix)
+        return object_name(hashed_if(_UNFIT, object_key), self._prefix)
 
     async def _upload(self, name: str, file: IO[bytes], headers: FileHeaders, overwrite: bool) -> None:
         await self._calls.in_thread(self._upload_blob, name, file, headers, overwrite)

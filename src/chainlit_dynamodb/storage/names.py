@@ -31,7 +31,7 @@ def checked_key(object_key: str) -> bytes:
         raise StorageError(f"The object key {object_key!r} is not valid Unicode") from exc
 
 
-def bucket_name_of(object_key: str, prefix: str, max_bytes: int = 1024) -> str:
+def object_name(object_key: str, prefix: str, max_bytes: int = 1024) -> str:
     """Name an object inside a bucket so that its URL survives a browser.
 
     A browser resolves the path segments `.` and `..` before it sends a URL, percent-encoded ones too, and

@@ -18,7 +18,7 @@ from chainlit_dynamodb.storage.base import CONCURRENCY, StorageClient
 from chainlit_dynamodb.storage.cors import EXPOSED_HEADERS, MAX_AGE_SECONDS
 from chainlit_dynamodb.storage.headers import FileHeaders
 from chainlit_dynamodb.storage.lifetime import url_lifetime
-from chainlit_dynamodb.storage.names import bucket_name_of
+from chainlit_dynamodb.storage.names import object_name
 from chainlit_dynamodb.storage.url import StorageURL
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class S3StorageClient(StorageClient):
         self._boto3_kwargs = boto3_kwargs
         self._client = client
         self._owns_client = client is None
-        self._said_shorter = False
+        self._warned_of_early_end = False
         self._client_lock = threading.Lock()
 
     @classmethod
@@ -91,7 +91,7 @@ class S3StorageClient(StorageClient):
         return cls(url.host_as("bucket"), prefix=url.prefix, **options)
 
     def _name(self, object_key: str) -> str:
-        return bucket_name_of(object_key, self._prefix)
+        return object_name(object_key, self._prefix)
 
     async def _upload(self, name: str, file: IO[bytes], headers: FileHeaders, overwrite: bool) -> None:
         """Store a file; above 8 MB it goes in parts."""
@@ -183,13 +183,13 @@ class S3StorageClient(StorageClient):
         left = _seconds_left(s3)
         if left is None or left >= self._lifetime:
             return url
-        self._say_shorter(left)
+        self._warn_of_early_end(left)
         shorter: str = s3.generate_presigned_url("get_object", Params=target, ExpiresIn=max(left, 1))
         return shorter
 
-    def _say_shorter(self, seconds: int) -> None:
-        if not self._said_shorter:
-            self._said_shorter = True
+    def _warn_of_early_end(self, seconds: int) -> None:
+        if not self._warned_of_early_end:
+            self._warned_of_early_end = True
             logger.warning(
                 "s3://%s: read URLs were to live %d seconds, but the role's credentials that sign them end in %d; "
                 "lengthen the role's session or shorten STORAGE_EXPIRY_TIME",
