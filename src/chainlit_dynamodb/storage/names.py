@@ -8,6 +8,9 @@ from typing import Final
 
 from chainlit_dynamodb.errors import StorageError
 
+MAX_NAME_BYTES: Final = 1024
+"""What S3 and Google allow; Azure allows as many characters."""
+
 _DOT_SEGMENT: Final = re.compile(r"(^|/)(\.{1,2}~*)(?=/|$)")
 
 
@@ -31,7 +34,7 @@ def checked_key(object_key: str) -> bytes:
         raise StorageError(f"The object key {object_key!r} is not valid Unicode") from exc
 
 
-def object_name(object_key: str, prefix: str, max_bytes: int = 1024) -> str:
+def object_name(object_key: str, prefix: str) -> str:
     """Name an object inside a bucket so that its URL survives a browser.
 
     A browser resolves the path segments `.` and `..` before it sends a URL, percent-encoded ones too, and
@@ -41,7 +44,6 @@ def object_name(object_key: str, prefix: str, max_bytes: int = 1024) -> str:
     Args:
         object_key: The key to name.
         prefix: The folder inside the bucket, `""` for none.
-        max_bytes: What the storage allows.
 
     Returns:
         The name.
@@ -51,8 +53,8 @@ def object_name(object_key: str, prefix: str, max_bytes: int = 1024) -> str:
     """
     checked_key(object_key)
     name = _DOT_SEGMENT.sub(r"\1\2~", f"{prefix}/{object_key}" if prefix else object_key)
-    if len(name.encode()) > max_bytes:
-        raise StorageError(f"The object key {object_key[:80]!r}… is longer than {max_bytes} bytes")
+    if len(name.encode()) > MAX_NAME_BYTES:
+        raise StorageError(f"The object key {object_key[:80]!r}… is longer than {MAX_NAME_BYTES} bytes")
     return name
 
 
