@@ -32,6 +32,7 @@ from chainlit_dynamodb.session import (
     is_without_browser,
     may_touch,
     session_thread_id,
+    session_user,
     session_user_id,
     unstored_owner_of,
 )
@@ -124,6 +125,10 @@ class DynamoDBDataLayer(BaseDataLayer):
             max_pending_bytes=max_pending_bytes,
         )
 
+    def next_stamp(self) -> str:
+        """Return a stamp for a write that is asked for now. Cost: none."""
+        return self._rows.stamps.next()
+
     @property
     def backlog(self) -> Backlog:
         """What is not stored yet: how many rows and changes wait, and the memory they hold."""
@@ -177,7 +182,7 @@ class DynamoDBDataLayer(BaseDataLayer):
 
     @queued
     @in_background
-    async def create_element(self, element: Element) -> None:
+    async def create_element(self, element: Element, *, stamp: str | None = None) -> None:
         """Store an element and its file, or change the one with this id.
 
         Elements for no message are not kept (Chainlit's task lists). An element for a thread that is neither the
@@ -198,7 +203,7 @@ class DynamoDBDataLayer(BaseDataLayer):
             self._warn_without_storage()
             return
         file = None if content is None else file_of(fields, content, session_user_id())
-        await self._store.elements.upsert(thread_id, fields["id"], fields, file)
+        await self._store.elements.upsert(thread_id, fields["id"], fields, file, stamp=stamp)
 
     @missing_if_impossible(nothing)
     async def get_element(self, thread_id: str, element_id: str) -> ElementDict | None:
@@ -208,7 +213,13 @@ class DynamoDBDataLayer(BaseDataLayer):
 
     @queued
     @missing_if_impossible(nothing, level=logging.WARNING)
-    async def delete_element(self, element_id: str, thread_id: str | None = None) -> None:
+    async def delete_element(
+        self,
+        element_id: str,
+        thread_id: str | None = None,
+        *,
+        stamp: str | None = None,  # noqa: ARG002 - it wins anyway
+    ) -> None:
         """Delete an element and its file, in the session's thread if none is named.
 
         Raises:
@@ -224,7 +235,7 @@ class DynamoDBDataLayer(BaseDataLayer):
 
     @queued
     @in_background
-    async def create_step(self, step_dict: StepDict) -> None:
+    async def create_step(self, step_dict: StepDict, *, stamp: str | None = None) -> None:
         """Store a step. What is stored already, by an update that was faster, is not overwritten.
 
         Cost: 1 write unit per KB; a user message also moves its thread up, 1 write unit and 2 of the index.
@@ -233,19 +244,19 @@ class DynamoDBDataLayer(BaseDataLayer):
         thread_id = fields["threadId"]
         moves = fields.get("type") == USER_MESSAGE and not self._store.threads.is_moving(thread_id)
         findable = is_without_browser()
-        stored = await self._store.steps.create(thread_id, fields["id"], fields, findable=findable)
+        stored = await self._store.steps.create(thread_id, fields["id"], fields, stamp=stamp, findable=findable)
         if stored and moves:
             await self._store.threads.note_activity(thread_id, session_user_id())
 
     @queued
     @in_background
-    async def update_step(self, step_dict: StepDict) -> None:
+    async def update_step(self, step_dict: StepDict, *, stamp: str | None = None) -> None:
         """Change the fields given; `None` clears one. Makes the step if it is missing.
 
         Cost: 1 write unit per KB of the row, however many updates were merged.
         """
         fields = step_fields(step_dict)
-        await self._store.steps.update(fields["threadId"], fields["id"], fields)
+        await self._store.steps.update(fields["threadId"], fields["id"], fields, stamp=stamp)
         favorite = step_metadata(step_dict).get(FAVORITE)
         if isinstance(favorite, bool) and not hasattr(BaseDataLayer, "set_step_favorite"):
             # Chainlit before 2.10 sets favourites this way.
@@ -253,7 +264,7 @@ class DynamoDBDataLayer(BaseDataLayer):
 
     @queued
     @in_background
-    async def delete_step(self, step_id: str) -> None:
+    async def delete_step(self, step_id: str, *, stamp: str | None = None) -> None:  # noqa: ARG002 - it wins anyway
         """Delete a step with its feedback, its elements and their files.
 
         Chainlit names no thread: it is the session's, unless this process wrote the step only elsewhere.
@@ -318,7 +329,7 @@ class DynamoDBDataLayer(BaseDataLayer):
             thread_id,
             name=name,
             user_id=user_id,
-            user_identifier=self._store.users.identifier_of(user_id) if user_id else None,
+            user_identifier=self._identifier_of(user_id) if user_id else None,
             metadata=dict_of(metadata),
             tags=list_of(tags),
         )
@@ -365,12 +376,18 @@ class DynamoDBDataLayer(BaseDataLayer):
         lost = await self._store.writer.drain(self._close_seconds)
         if lost:
             logger.error("Closed with %d writes that could not be stored in time", lost)
-        for closing in (self._attachments, self._rows):
+        for closing in (self._store.tombstones, self._attachments, self._rows):
             try:
                 if closing is not None:
                     await closing.close()
             except Exception as exc:  # noqa: BLE001 - the process is ending
                 logger.warning("While closing: %s", type(exc).__name__)
+
+    def _identifier_of(self, user_id: str) -> str:
+        user = session_user()
+        if user is not None and getattr(user, "id", None) == user_id:
+            return user.identifier
+        return self._store.users.identifier_of(user_id)
 
     @missing_if_impossible(bool)
     async def _set_favorite(self, fields: dict[str, Any], favorite: bool) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from chainlit.data.utils import queue_until_user_message
 
@@ -16,12 +16,33 @@ logger = logging.getLogger("chainlit.DynamoDB")
 P = ParamSpec("P")
 T = TypeVar("T")
 D = TypeVar("D")
+
+
+class Stamper(Protocol):
+    """What makes stamps: the data layer."""
+
+    def next_stamp(self) -> str:
+        """Return a stamp that is later than all before."""
+
+
 Method = Callable[P, Coroutine[Any, Any, None]]
 
 
 def queued(method: Method[P]) -> Method[P]:
-    """Hold a write back until the visitor speaks. Chainlit's mark on its base class does nothing for overrides."""
-    return cast("Method[P]", queue_until_user_message()(method))
+    """Hold a write back until the visitor speaks, and note when it was asked for.
+
+    Chainlit's mark on its base class does nothing for overrides. What it holds back comes after what was asked for
+    later; so the call is given a `stamp` before it waits.
+    """
+    held_back = queue_until_user_message()(method)
+
+    @wraps(method)
+    async def ordered(*args: P.args, **kwargs: P.kwargs) -> None:
+        stamper: Stamper = cast("Stamper", args[0])
+        kwargs.setdefault("stamp", stamper.next_stamp())
+        await held_back(*args, **kwargs)
+
+    return ordered
 
 
 def in_background(method: Method[P]) -> Method[P]:

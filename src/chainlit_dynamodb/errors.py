@@ -21,7 +21,8 @@ Messages say what happened, where, and what to do. They hold no chat content and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 class ChainlitDynamoDBError(Exception):
@@ -86,7 +87,16 @@ class AccessDeniedError(RequestError):
 
 
 class ConditionFailedError(RequestError):
-    """The condition of a write did not hold."""
+    """The condition of a write did not hold.
+
+    Attributes:
+        item: The item it did not hold for, as plain values; empty where there is none, or where it is not told.
+    """
+
+    def __init__(self, operation: str, code: str, message: str, item: Mapping[str, Any] | None = None) -> None:
+        """Keep the item. It is no part of the message: it may hold chat content."""
+        super().__init__(operation, code, message)
+        self.item = dict(item or {})
 
 
 class TransactionCancelledError(RequestError):

@@ -67,6 +67,13 @@ METADATA_VERSION: Final = "_metadataVersion"
 HAS_LOOKUP: Final = "_hasLookup"
 STEP_IDS: Final = "_stepIds"
 PART_DATA: Final = "data"
+STAMP: Final = "_stamp"
+"""Which write of a row is the newest."""
+FAVORITE_STAMP: Final = "_favoriteStamp"
+BURIED_AT: Final = "_buriedAt"
+"""On what is left of a deleted step or element: when it was deleted, in seconds since 1970."""
+ORDER: Final = "_order"
+"""When an element was first stored: elements come back in this order."""
 INTERNAL_PREFIX: Final = "_"
 
 INDEXED_NAME_CHARS: Final = 1_000
@@ -132,6 +139,17 @@ def parts_prefix(owner: Key) -> str:
 def is_part_sk(sk: str) -> bool:
     """Return whether a sort key belongs to a part of a large value."""
     return _PART in sk
+
+
+def parse_part_sk(sk: str) -> tuple[str, str, str]:
+    """Return the owner's sort key, the attribute's beginning and the generation of a part's sort key."""
+    owner_sk, attribute, generation, _ = sk.split(_PART)
+    return owner_sk, attribute, generation
+
+
+def is_buried_when_deleted(key: Key) -> bool:
+    """Return whether the row of this key leaves a tombstone of its own: steps and elements do."""
+    return key.sk.startswith((_STEP, _ELEMENT)) and _PART not in key.sk
 
 
 def may_have_parts(key: Key) -> bool:

@@ -26,6 +26,8 @@ from chainlit_dynamodb.schema import (
     METADATA,
     METADATA_VERSION,
     NAME,
+    OBJECT_KEY,
+    ORDER,
     PK,
     TAGS,
     THREAD_INLINE_BYTES,
@@ -61,18 +63,21 @@ class StepChange:
         default: Fields that are only set where they are missing.
         assign: Fields that are set. `None` is stored, so that a `default` that comes later does not fill the gap.
         deletes: The step goes, whatever else there was; later changes do nothing.
+        stamp: When it was asked for; the later of two that merge is the one with the later stamp.
     """
 
     default: dict[str, Any] = field(default_factory=dict)
     assign: dict[str, Any] = field(default_factory=dict)
     deletes: bool = False
+    stamp: str = ""
 
     def then(self, later: StepChange) -> StepChange:
         """Return the one change that does what this and then a later one do."""
-        if self.deletes or later.deletes:
-            return StepChange(deletes=True)
-        known = {name: value for name, value in self.default.items() if value is not None}
-        return StepChange({**later.default, **known}, {**self.assign, **later.assign})
+        older, newer = (self, later) if self.stamp <= later.stamp else (later, self)
+        if older.deletes or newer.deletes:
+            return StepChange(deletes=True, stamp=newer.stamp)
+        known = {name: value for name, value in older.default.items() if value is not None}
+        return StepChange({**newer.default, **known}, {**older.assign, **newer.assign}, stamp=newer.stamp)
 
     def update(self) -> Update:
         """Return it as an update of the row."""
@@ -110,17 +115,33 @@ class ElementChange:
         assign: Fields that are set.
         file: Its content; `None` leaves the file it has.
         deletes: The element goes, whatever else there was; later changes do nothing.
+        stamp: When it was asked for; the later of two that merge is the one with the later stamp.
+        order: When the element was first asked for: its place among the others.
     """
 
     assign: dict[str, Any] = field(default_factory=dict)
     file: File | None = None
     deletes: bool = False
+    stamp: str = ""
+    order: str = ""
 
     def then(self, later: ElementChange) -> ElementChange:
         """Return the one change that does what this and then a later one do."""
-        if self.deletes or later.deletes:
-            return ElementChange(deletes=True)
-        return ElementChange({**self.assign, **later.assign}, later.file or self.file)
+        older, newer = (self, later) if self.stamp <= later.stamp else (later, self)
+        if older.deletes or newer.deletes:
+            return ElementChange(deletes=True, stamp=newer.stamp)
+        assign = {**older.assign, **newer.assign}
+        order = min(filter(None, (older.order, newer.order)), default="")
+        return ElementChange(assign, newer.file or older.file, stamp=newer.stamp, order=order)
+
+    def update(self, object_key: str | None) -> Update:
+        """Return it as an update of the row; the file is stored by now.
+
+        Args:
+            object_key: The file's key in the storage, if there is one.
+        """
+        stored_at = {OBJECT_KEY: object_key} if object_key else {}
+        return Update(assign={**self.assign, **stored_at}, default={ORDER: self.order} if self.order else {})
 
     @cached_property
     def size_bytes(self) -> int:
@@ -137,12 +158,14 @@ class ThreadChange:
         metadata: Entries to merge into the metadata; `None` takes an entry away.
         activity: The time of an activity; `None` leaves the thread's place in the list.
         creates: Make the row if it is missing.
+        stamp: When it was asked for.
     """
 
     assign: Item = field(default_factory=dict)
     metadata: dict[str, Any] | None = None
     activity: str | None = None
     creates: bool = False
+    stamp: str = ""
 
     def then(self, later: ThreadChange) -> ThreadChange:
         """Return the one change that does what this and then a later one do."""
@@ -154,6 +177,7 @@ class ThreadChange:
             metadata,
             max(self.activity or "", later.activity or "") or None,
             self.creates or later.creates,
+            max(self.stamp, later.stamp),
         )
 
     @cached_property
@@ -170,6 +194,7 @@ def thread_change(
     metadata: dict[str, Any] | None = None,
     tags: list[Any] | None = None,
     moment: str,
+    stamp: str = "",
 ) -> ThreadChange | None:
     """Return what an update of a thread does: a name or an owner makes it, an owner moves it up.
 
@@ -180,6 +205,7 @@ def thread_change(
         metadata: Entries to merge; an entry that is `None` is taken away.
         tags: Its tags.
         moment: Now.
+        stamp: Now, for the order of writes.
 
     Returns:
         The change, or `None` if nothing is given.
@@ -199,7 +225,7 @@ def thread_change(
         assign[TAGS] = tags
     if not assign and not metadata:
         return None
-    return ThreadChange(assign, metadata, moment if user_id else None, bool(user_id) or name is not None)
+    return ThreadChange(assign, metadata, moment if user_id else None, bool(user_id) or name is not None, stamp)
 
 
 def thread_update(thread_id: str, change: ThreadChange, row: Item, moment: str) -> tuple[Update, Condition]:

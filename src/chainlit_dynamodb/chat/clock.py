@@ -26,6 +26,15 @@ def now() -> str:
     return _format(_last)
 
 
+def just_after(timestamp: str) -> str:
+    """Return the next moment after a time in the form of `now`; for any other text, one that sorts behind it."""
+    try:
+        moment = datetime.fromisoformat(timestamp.removesuffix("Z")).replace(tzinfo=timezone.utc)
+        return _format(moment + timedelta(microseconds=1))
+    except (ValueError, OverflowError):
+        return f"{timestamp}~"
+
+
 def normalized(timestamp: object) -> str | None:
     """Return an ISO time in the form of `now`, so that text order is time order.
 

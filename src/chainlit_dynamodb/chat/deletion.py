@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from chainlit_dynamodb.chat import clock
-from chainlit_dynamodb.chat.files import Files
-from chainlit_dynamodb.chat.lookup import StepLookup
+from chainlit_dynamodb.chat.sweep import Sweep
 from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.codec import Item
-from chainlit_dynamodb.errors import ChainlitDynamoDBError
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import (
     DELETED_AT,
-    HAS_LOOKUP,
-    OBJECT_KEY,
-    SK,
     USER_ID,
     USER_IDENTIFIER,
     Key,
-    is_step_sk,
-    parse_step_sk,
     thread_key,
 )
 
@@ -31,13 +24,12 @@ class ThreadDeletion:
     asked for again; then the tombstone forgets.
     """
 
-    def __init__(self, rows: Rows, writer: Writer, tombstones: Tombstones, files: Files, lookup: StepLookup) -> None:
+    def __init__(self, rows: Rows, writer: Writer, tombstones: Tombstones, sweep: Sweep) -> None:
         """Take the parts a deletion touches."""
         self._rows = rows
         self._writer = writer
         self._tombstones = tombstones
-        self._files = files
-        self._lookup = lookup
+        self._sweep = sweep
 
     async def delete(self, thread_id: str) -> None:
         """Delete a thread with everything in it. Doing it again finishes what was interrupted.
@@ -50,17 +42,15 @@ class ThreadDeletion:
         Cost: a read of the whole thread, 1 write unit per KB of each row, and 2 for the tombstone.
         """
         key = thread_key(thread_id)
+        tombstone: Item = {DELETED_AT: clock.now()}
+        # Buried first: if that fails, nothing of what waits to be written is lost.
+        is_known = await self._bury(key, tombstone)
         self._tombstones.mark(thread_id)
         await self._writer.discard(key.pk)
-        tombstone: Item = {DELETED_AT: clock.now()}
-        try:
-            is_known = await self._bury(key, tombstone)
-        except ChainlitDynamoDBError:
-            self._tombstones.unmark(thread_id)
-            raise
-        found_any = await self.sweep(thread_id)
+        found_any = await self._sweep.thread(thread_id)
         if is_known or found_any:
             await self._rows.put(key, tombstone)
+            self._tombstones.sweep_again(thread_id)
 
     async def _bury(self, key: Key, tombstone: Item) -> bool:
         """Put a tombstone that still names the owner in place of a thread's row, if there is one."""
@@ -70,20 +60,3 @@ class ThreadDeletion:
         owner: Item = {name: row[name] for name in (USER_ID, USER_IDENTIFIER) if name in row}
         await self._rows.put(key, {**tombstone, **owner})
         return True
-
-    async def sweep(self, thread_id: str) -> bool:
-        """Delete all rows of a thread but its own, files first, until none is left.
-
-        Returns:
-            Whether there were any.
-
-        Cost: a read of the whole thread twice, and 1 write unit per KB of each row.
-        """
-        key, found_any = thread_key(thread_id), False
-        async for rows in self._rows.clear(key.pk, spare=key, attributes=[OBJECT_KEY, HAS_LOOKUP]):
-            found_any = True
-            await self._files.delete_all(str(row[OBJECT_KEY]) for row in rows if row.get(OBJECT_KEY))
-            for row in rows:
-                if row.get(HAS_LOOKUP) and is_step_sk(row[SK]):
-                    await self._lookup.forget(parse_step_sk(row[SK]), thread_id)
-        return found_any

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from chainlit_dynamodb.chat.changes import ElementChange, File
 from chainlit_dynamodb.chat.files import Files
 from chainlit_dynamodb.chat.presentation import ElementView, public_element
 from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.codec import Item
-from chainlit_dynamodb.dynamodb.expressions import Update
+from chainlit_dynamodb.errors import ConditionFailedError
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import (
     ELEMENT_SK_PREFIX,
@@ -35,7 +37,9 @@ class Elements:
         self._tombstones = tombstones
         self._files = files
 
-    async def upsert(self, thread_id: str, element_id: str, fields: Item, file: File | None) -> None:
+    async def upsert(
+        self, thread_id: str, element_id: str, fields: Item, file: File | None, *, stamp: str | None = None
+    ) -> None:
         """Store an element, or change the one with this id. The file of an earlier upsert stays if none is given.
 
         Args:
@@ -43,6 +47,7 @@ class Elements:
             element_id: Its id, unique in the thread.
             fields: Its plain fields.
             file: Its content.
+            stamp: When it was asked for; `None` for now.
 
         Raises:
             InvalidIdError: An id cannot be part of a key.
@@ -51,11 +56,11 @@ class Elements:
         Cost: 1 write unit per KB of the row; the upload; see `Tombstones.check`.
         """
         key = element_key(thread_id, element_id)
-        step_id = fields.get(FOR_ID)
-        if self._tombstones.covers(key) or (step_id and self._tombstones.covers(step_key(thread_id, step_id))):
+        if self._is_gone(key, fields):
             return
+        stamp = stamp or self._rows.stamps.next()
         own = {name: value for name, value in fields.items() if not is_own_attribute(name)}
-        await self._writer.write(key, ElementChange(own, file), self._apply)
+        await self._writer.write(key, ElementChange(own, file, stamp=stamp, order=stamp), self._apply)
 
     async def get(self, thread_id: str, element_id: str) -> ElementView | None:
         """Read an element, with a fresh URL.
@@ -101,24 +106,41 @@ class Elements:
 
     async def _apply(self, key: Key, change: ElementChange) -> None:
         if change.deletes:
-            await self._remove(key)
-        else:
+            await self._remove(key, self._rows.bury)
+        elif not await self._tombstones.check(parse_thread_pk(key.pk)):
             await self._store(key, change)
 
     async def _store(self, key: Key, change: ElementChange) -> None:
-        thread_id = parse_thread_pk(key.pk)
-        if await self._tombstones.check(thread_id):
-            return
         object_key = await self._files.store(change.file)
-        stored_at = {OBJECT_KEY: object_key} if object_key else {}
-        await self._rows.update(key, Update(assign={**change.assign, **stored_at}))
-        if self._tombstones.knows(thread_id):  # it was deleted meanwhile
-            await self._remove(key)
+        if await self._went_meanwhile(key, change):
+            await self._drop(object_key)
+            return
+        try:
+            await self._rows.update(key, change.update(object_key), stamp=change.stamp)
+        except ConditionFailedError:  # another server deleted the element
+            self._tombstones.mark_row(key)
+            await self._drop(object_key)
+            return
+        if await self._went_meanwhile(key, change):
+            await self._remove(key, self._rows.delete)
 
-    async def _remove(self, key: Key) -> None:
+    def _is_gone(self, key: Key, fields: Item) -> bool:
+        step_id = fields.get(FOR_ID)
+        for_step = step_key(parse_thread_pk(key.pk), step_id) if step_id else key
+        return self._tombstones.covers(key) or self._tombstones.covers(for_step)
+
+    async def _went_meanwhile(self, key: Key, change: ElementChange) -> bool:
+        """Return whether the element, its step or its thread was deleted: an upload may take long."""
+        return self._is_gone(key, change.assign) or await self._tombstones.check(parse_thread_pk(key.pk))
+
+    async def _drop(self, object_key: str | None) -> None:
+        if object_key:
+            await self._files.delete(object_key)
+
+    async def _remove(self, key: Key, take_away: Callable[[Key], Awaitable[Item | None]]) -> None:
         """Delete an element now, its file first, so that doing it again finishes it."""
         row = await self._rows.get(key, attributes=[OBJECT_KEY], policy=self._rows.retry.write)
         object_key = row.get(OBJECT_KEY) if row else None
         if isinstance(object_key, str):
             await self._files.delete(object_key)
-        await self._rows.delete(key)
+        await take_away(key)

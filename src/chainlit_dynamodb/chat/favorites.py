@@ -8,11 +8,12 @@ from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.presentation import StepView, public_step
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.writer import Writer
-from chainlit_dynamodb.dynamodb.expressions import Update, exists
+from chainlit_dynamodb.dynamodb.expressions import Update, all_of, any_of, at_most, exists, missing
 from chainlit_dynamodb.errors import ConditionFailedError
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import (
     FAVORITE,
+    FAVORITE_STAMP,
     INDEX_PK,
     INDEX_SK,
     METADATA,
@@ -65,16 +66,19 @@ class Favorites:
         key = step_key(thread_id, step_id)
         partition = user_favorites_pk(user_id)
         index_sk = favorite_sk(clock.normalized(created_at) or created_at, step_id)
-        flagged = {METADATA: {**metadata, FAVORITE: favorite}}
+        stamp = self._rows.stamps.next()
+        assign = {METADATA: {**metadata, FAVORITE: favorite}, FAVORITE_STAMP: stamp}
         if favorite:
-            update = Update(assign={**flagged, INDEX_PK: partition, INDEX_SK: index_sk})
+            update = Update(assign={**assign, INDEX_PK: partition, INDEX_SK: index_sk})
         else:
-            update = Update(assign=flagged, remove=[INDEX_PK, INDEX_SK])
+            update = Update(assign=assign, remove=[INDEX_PK, INDEX_SK])
+        newest = any_of(missing(FAVORITE_STAMP), at_most(FAVORITE_STAMP, stamp))
         await self._writer.flush(key.pk)
         try:
-            await self._rows.update(key, update, condition=exists(PK))
-        except ConditionFailedError:
-            return False
+            await self._rows.update(key, update, condition=all_of(exists(PK), newest))
+        except ConditionFailedError as exc:
+            # A newer star, set meanwhile, is the one that counts.
+            return bool(exc.item) and FAVORITE_STAMP in exc.item
         if favorite:
             self._recent.touch(partition, "\0".join(key), index_sk)
         return True

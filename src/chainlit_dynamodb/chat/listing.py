@@ -140,8 +140,7 @@ class Listing:
     async def _find(
         self, user_id: str, after: Position | None, thread_filter: ThreadFilter, wanted: int
     ) -> list[tuple[_Candidate, ThreadView]]:
-        marked = await self._marked(user_id, thread_filter.feedback)
-        passes = _passes(thread_filter, marked)
+        passes = _passes(thread_filter, await self._marked(user_id, thread_filter.feedback))
         found: list[tuple[_Candidate, ThreadView]] = []
         batch: list[_Candidate] = []
         async for candidate in self._candidates(user_id, after, is_open=thread_filter.is_open):
@@ -149,11 +148,11 @@ class Listing:
                 continue
             batch.append(candidate)
             if len(batch) == wanted - len(found):
-                found += await self._verified(user_id, batch, thread_filter)
+                found += await self._verified(user_id, batch, thread_filter, after)
                 batch = []
                 if len(found) == wanted:
                     return found
-        return found + await self._verified(user_id, batch, thread_filter)
+        return found + await self._verified(user_id, batch, thread_filter, after)
 
     async def _marked(self, user_id: str, feedback: int | None) -> frozenset[str] | None:
         if feedback is None:
@@ -167,7 +166,7 @@ class Listing:
     async def _candidates(self, user_id: str, after: Position | None, *, is_open: bool) -> AsyncIterator[_Candidate]:
         """Merge what the index shows and what this process knows better, newest first."""
         partition = user_threads_pk(user_id)
-        known = self._recent.of(partition)
+        known, seen = self._recent.of(partition), set[str]()
         recent = [_Candidate(*entry) for entry in sorted(known.items(), key=lambda e: e[1])]
         if after is not None:
             recent = [candidate for candidate in recent if candidate.index_sk < after.index_sk]
@@ -177,6 +176,9 @@ class Listing:
         )
         async for entries in pages:
             for shown in filter(None, map(_indexed, entries)):
+                if shown.thread_id in seen:
+                    continue  # while it moves, the index may show it at both places
+                seen.add(shown.thread_id)
                 while recent and recent[-1].index_sk > shown.index_sk:
                     yield recent.pop()
                 if shown.index_sk < known.get(shown.thread_id, ""):
@@ -187,7 +189,7 @@ class Listing:
             yield candidate
 
     async def _verified(
-        self, user_id: str, candidates: list[_Candidate], thread_filter: ThreadFilter
+        self, user_id: str, candidates: list[_Candidate], thread_filter: ThreadFilter, after: Position | None
     ) -> list[tuple[_Candidate, ThreadView]]:
         """Read the candidates' rows and keep those that are what the index said."""
         keys = [thread_key(candidate.thread_id) for candidate in candidates]
@@ -205,6 +207,8 @@ class Listing:
                 continue
             if thread_filter.feedback is not None and row[PK] not in marked:
                 continue
+            if after is not None and row.get(INDEX_SK, "") > after.index_sk:
+                continue  # another server has moved it up meanwhile: it is, or will be, on an earlier page
             listed = listed_thread(row)
             if _contains(listed["name"], thread_filter.search):
                 found.append((candidate, listed))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final, TypedDict, cast
 
 from chainlit_dynamodb.chat import clock
@@ -31,6 +32,7 @@ from chainlit_dynamodb.schema import (
     LISTED_METADATA,
     METADATA,
     NAME,
+    ORDER,
     OUTPUT,
     PARENT_ID,
     PK,
@@ -215,25 +217,34 @@ def public_element(row: Item) -> ElementView:
 
 @dataclass(frozen=True)
 class Transcript:
-    """A thread as Chainlit knows it; its elements still need their URLs."""
+    """A thread as Chainlit knows it; its elements still need their URLs.
+
+    Attributes:
+        thread: Its own row.
+        steps: Its steps, in order.
+        elements: Its elements, in order.
+        ghosts: Ids of steps that are left of a deleted step, below which they were; they are not shown.
+    """
 
     thread: ThreadView
     steps: list[StepView]
     elements: list[ElementView]
+    ghosts: frozenset[str] = frozenset()
 
 
-def assemble(rows: Iterable[Item]) -> Transcript | None:
+def assemble(rows: Iterable[Item], buried: Collection[str] = ()) -> Transcript | None:
     """Put a thread together.
 
     Args:
         rows: All rows of its partition.
+        buried: The sort keys of its steps that were deleted.
 
     Returns:
         The thread, or `None` if it has no row of its own or is deleted. Rows that make no sense are left out.
     """
     thread: Item | None = None
     steps: list[StepView] = []
-    elements: list[ElementView] = []
+    elements: list[tuple[str, ElementView]] = []
     skipped = 0
     for row in rows:
         sk = row[SK]
@@ -246,13 +257,36 @@ def assemble(rows: Iterable[Item]) -> Transcript | None:
         elif is_element_sk(sk):
             element = public_element(row)
             skipped += not _is_sound_element(element)
-            elements += [element] if _is_sound_element(element) else []
+            elements += [(str(row.get(ORDER, "")), element)] if _is_sound_element(element) else []
     if thread is None or thread.get(DELETED_AT) is not None:
         return None
     shown = public_thread(thread)
     if skipped:
         logger.warning("Thread %s: %d malformed rows are not shown", shown["id"], skipped)
-    return Transcript(shown, in_order(steps), elements)
+    elements.sort(key=itemgetter(0))
+    ghosts = _below({parse_step_sk(sk) for sk in buried if is_step_sk(sk)}, steps)
+    return Transcript(
+        shown,
+        in_order([step for step in steps if step["id"] not in ghosts]),
+        [element for _, element in elements if element.get("forId") not in ghosts],
+        ghosts,
+    )
+
+
+def _below(deleted: set[str], steps: list[StepView]) -> frozenset[str]:
+    """Return the ids of steps below deleted ones: Chainlit deletes a message, and not its runs and tools."""
+    if not deleted:
+        return frozenset()
+    children: dict[str | None, list[str]] = {}
+    for step in steps:
+        children.setdefault(step["parentId"], []).append(step["id"])
+    found: set[str] = set()
+    waiting = list(deleted)
+    while waiting:
+        below = set(children.pop(waiting.pop(), ())) - found
+        found |= below
+        waiting += below
+    return frozenset(found)
 
 
 def in_order(steps: list[StepView]) -> list[StepView]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
 from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.changes import StepChange
 from chainlit_dynamodb.chat.elements import Elements
@@ -10,6 +13,7 @@ from chainlit_dynamodb.chat.lookup import StepLookup
 from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.codec import Item
+from chainlit_dynamodb.errors import ConditionFailedError
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import (
     CREATED_AT,
@@ -43,13 +47,16 @@ class Steps:
         self._elements = elements
         self._markers = markers
 
-    async def create(self, thread_id: str, step_id: str, fields: Item, *, findable: bool = False) -> bool:
+    async def create(
+        self, thread_id: str, step_id: str, fields: Item, *, stamp: str | None = None, findable: bool = False
+    ) -> bool:
         """Store a step without overwriting what is there already.
 
         Args:
             thread_id: Its thread; the thread's row may come later.
             step_id: Its id, unique in the thread.
             fields: Its plain fields; those that are `None` are not stored.
+            stamp: When it was asked for; `None` for now.
             findable: Keep a row by which the step is found without its thread.
 
         Returns:
@@ -64,27 +71,28 @@ class Steps:
         if findable:
             default[HAS_LOOKUP] = True
         with self._writer.operation():
-            await self._write(thread_id, step_id, StepChange(default=default))
+            await self._write(thread_id, step_id, StepChange(default=default), stamp)
             if self._tombstones.covers(step_key(thread_id, step_id)):
                 return False
             if findable:
                 await self._lookup.record(step_id, thread_id)
             return True
 
-    async def update(self, thread_id: str, step_id: str, fields: Item) -> None:
+    async def update(self, thread_id: str, step_id: str, fields: Item, *, stamp: str | None = None) -> None:
         """Change the fields given, `None` clearing one; make the step if it is missing.
 
         Args:
             thread_id: Its thread.
             step_id: Its id.
             fields: The plain fields to change.
+            stamp: When it was asked for; `None` for now.
 
         Raises:
             InvalidIdError: An id cannot be part of a key.
 
         Cost: 1 write unit per KB of the row, however many updates were merged; see `Tombstones.check`.
         """
-        await self._write(thread_id, step_id, StepChange(assign=_own(fields)))
+        await self._write(thread_id, step_id, StepChange(assign=_own(fields)), stamp)
 
     async def delete(self, thread_id: str, step_id: str) -> None:
         """Delete a step with its feedback, its elements and their files. Later writes to it do nothing.
@@ -100,30 +108,37 @@ class Steps:
             await self._writer.write(key, StepChange(deletes=True), self._apply)
             await self._elements.delete_of_step(thread_id, step_id)
 
-    async def _write(self, thread_id: str, step_id: str, change: StepChange) -> None:
+    async def _write(self, thread_id: str, step_id: str, change: StepChange, stamp: str | None) -> None:
         key = step_key(thread_id, step_id)
         if self._tombstones.covers(key):
             return
         self._lookup.remember(step_id, thread_id)
+        change = replace(change, stamp=stamp or self._rows.stamps.next())
         await self._writer.write(key, change, self._apply)
 
     async def _apply(self, key: Key, change: StepChange) -> None:
-        thread_id = parse_thread_pk(key.pk)
         if change.deletes:
-            await self._remove(key)
-        elif not await self._tombstones.check(thread_id):
-            await self._rows.update(key, change.update())
-            if self._tombstones.knows(thread_id):  # it was deleted meanwhile
-                await self._remove(key)
+            await self._remove(key, self._rows.bury)
+        elif not await self._tombstones.check(parse_thread_pk(key.pk)):
+            await self._store(key, change)
 
-    async def _remove(self, key: Key) -> None:
+    async def _store(self, key: Key, change: StepChange) -> None:
+        try:
+            await self._rows.update(key, change.update(), stamp=change.stamp)
+        except ConditionFailedError:  # another server deleted the step
+            self._tombstones.mark_row(key)
+            return
+        if await self._tombstones.check(parse_thread_pk(key.pk)):  # the thread was deleted meanwhile
+            await self._remove(key, self._rows.delete)
+
+    async def _remove(self, key: Key, take_away: Callable[[Key], Awaitable[Item | None]]) -> None:
         """Delete a step now, last of all its row, so that doing it again finishes it."""
         thread_id, step_id = parse_thread_pk(key.pk), parse_step_sk(key.sk)
         row = await self._rows.get(key, attributes=[FEEDBACK, HAS_LOOKUP], policy=self._rows.retry.write) or {}
         await self._markers.forget(thread_id, step_id, row.get(FEEDBACK))
         if row.get(HAS_LOOKUP):
             await self._lookup.forget(step_id, thread_id)
-        old = await self._rows.delete(key) or {}
+        old = await take_away(key) or {}
         if old.get(FEEDBACK) != row.get(FEEDBACK):  # it was given meanwhile
             await self._markers.forget(thread_id, step_id, old.get(FEEDBACK))
 

@@ -12,6 +12,7 @@ from chainlit_dynamodb.chat.listing import Listing
 from chainlit_dynamodb.chat.lookup import StepLookup
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.steps import Steps
+from chainlit_dynamodb.chat.sweep import Sweep
 from chainlit_dynamodb.chat.threads import Threads
 from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.transcript import Transcripts
@@ -43,14 +44,15 @@ class ChatStore:
         """
         self.writer = Writer(max_pending_bytes=max_pending_bytes)
         files, recent = Files(attachments), RecentWrites()
-        tombstones, markers = Tombstones(rows), FeedbackMarkers(rows)
         self.lookup = StepLookup(rows)
+        sweep = Sweep(rows, files, self.lookup)
+        self.tombstones, markers = Tombstones(rows, sweep), FeedbackMarkers(rows)
         self.users = Users(rows, cache_seconds=cache_seconds)
-        self.elements = Elements(rows, self.writer, tombstones, files)
-        self.steps = Steps(rows, self.writer, tombstones, self.lookup, self.elements, markers)
-        self.deletion = ThreadDeletion(rows, self.writer, tombstones, files, self.lookup)
-        self.threads = Threads(rows, self.writer, tombstones, recent, markers, self.deletion.sweep)
-        self.transcripts = Transcripts(rows, self.writer, files)
+        self.elements = Elements(rows, self.writer, self.tombstones, files)
+        self.steps = Steps(rows, self.writer, self.tombstones, self.lookup, self.elements, markers)
+        self.deletion = ThreadDeletion(rows, self.writer, self.tombstones, sweep)
+        self.threads = Threads(rows, self.writer, self.tombstones, recent, markers)
+        self.transcripts = Transcripts(rows, self.writer, files, self.steps)
         self.listing = Listing(rows, recent, page_items=page_items)
         self.feedback = Feedback(rows, self.writer, self.lookup, recent, markers)
         self.favorites = Favorites(rows, self.writer, recent)

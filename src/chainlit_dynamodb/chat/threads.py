@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
+
+from cachetools import LRUCache
 
 from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.changes import ThreadChange, thread_change, thread_update
 from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers
+from chainlit_dynamodb.chat.presentation import last_activity
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer
@@ -30,6 +34,7 @@ from chainlit_dynamodb.schema import (
 )
 
 _MERGE_TRIES: Final = 20
+_EARLY_BYTES: Final = 4 * 1024 * 1024
 
 
 class Threads:
@@ -42,7 +47,6 @@ class Threads:
         tombstones: Tombstones,
         recent: RecentWrites,
         markers: FeedbackMarkers,
-        sweep: Callable[[str], Awaitable[bool]],
     ) -> None:
         """Take the parts a thread touches.
 
@@ -52,15 +56,14 @@ class Threads:
             tombstones: Which threads are deleted.
             recent: Gets to know activity before the index does.
             markers: Follow the owner.
-            sweep: Deletes what a deleted thread has left.
         """
         self._rows = rows
         self._writer = writer
         self._tombstones = tombstones
         self._recent = recent
         self._markers = markers
-        self._sweep = sweep
         self._moving: Counter[str] = Counter()
+        self._early: LRUCache[str, ThreadChange] = LRUCache(_EARLY_BYTES, getsizeof=_size_bytes)
 
     async def update(
         self,
@@ -98,6 +101,7 @@ class Threads:
             metadata=metadata,
             tags=tags,
             moment=clock.now(),
+            stamp=self._rows.stamps.next(),
         )
         if change is not None:
             await self._write(thread_id, change)
@@ -133,6 +137,8 @@ class Threads:
         key = thread_key(thread_id)
         if self._tombstones.knows(thread_id):
             return
+        if change.creates and (early := self._early.pop(thread_id, None)):
+            change = early.then(change)
         moving = [thread_id] if change.creates else []
         self._moving.update(moving)
         try:
@@ -145,9 +151,10 @@ class Threads:
         for _ in range(_MERGE_TRIES):
             try:
                 old = await self._store(key, change)
-            except ConditionFailedError:
-                if await self._is_hopeless(key, change):
+            except ConditionFailedError as exc:
+                if await self._is_hopeless(key, change, exc.item):
                     return
+                change = _above(change, exc.item)
                 continue
             thread_id = parse_thread_pk(key.pk)
             self._tombstones.mark_alive(thread_id)
@@ -158,21 +165,29 @@ class Threads:
     async def _store(self, key: Key, change: ThreadChange) -> Item:
         row = await self._metadata_of(key) if change.metadata is not None else {}
         update, condition = thread_update(parse_thread_pk(key.pk), change, row, clock.now())
-        return await self._rows.update(key, update, condition=condition)
+        stamp = change.stamp if change.assign or change.metadata is not None else None
+        return await self._rows.update(key, update, condition=condition, stamp=stamp)
 
     async def _metadata_of(self, key: Key) -> Item:
         wanted = [METADATA, METADATA_VERSION]
         return await self._rows.get(key, attributes=wanted, policy=self._rows.retry.write) or {}
 
-    async def _is_hopeless(self, key: Key, change: ThreadChange) -> bool:
+    async def _is_hopeless(self, key: Key, change: ThreadChange, row: Item) -> bool:
         """Return whether a refused write stays refused: the thread is deleted or missing, not just changed."""
-        row = await self._rows.get(key, attributes=[DELETED_AT], policy=self._rows.retry.write)
-        if row and row.get(DELETED_AT) is not None:
-            thread_id = parse_thread_pk(key.pk)
-            self._tombstones.mark(thread_id)
-            await self._sweep(thread_id)
+        thread_id = parse_thread_pk(key.pk)
+        if row.get(DELETED_AT) is not None:
+            await self._tombstones.learn(thread_id)
             return True
-        return change.metadata is None or (row is None and not change.creates)
+        if not row and not change.creates:
+            self._keep_early(thread_id, change)
+            return True
+        return False
+
+    def _keep_early(self, thread_id: str, change: ThreadChange) -> None:
+        """Keep what is known of a thread before it has a name or an owner, until it is made."""
+        known = self._early.pop(thread_id, ThreadChange())
+        with suppress(ValueError):  # one change is larger than all may be
+            self._early[thread_id] = replace(known.then(change), activity=None)
 
     async def _follow(self, thread_id: str, change: ThreadChange, old: Item) -> None:
         user_id = change.assign.get(USER_ID)
@@ -181,3 +196,15 @@ class Threads:
         changes_hands = CREATED_AT in old and old.get(USER_ID) != user_id
         if user_id and (changes_hands or self._markers.waits_for_owner(thread_id)):
             await self._markers.change_owner(thread_id, user_id)
+
+
+def _size_bytes(change: ThreadChange) -> int:
+    return change.size_bytes
+
+
+def _above(change: ThreadChange, row: Item) -> ThreadChange:
+    """Return a change whose activity is not placed below what the row says: clocks differ, and step back."""
+    last = last_activity(row)
+    if change.activity is None or last is None or change.activity > last:
+        return change
+    return replace(change, activity=clock.just_after(last))

@@ -1,23 +1,33 @@
 """What is deleted, so that late writes do nothing.
 
-A deleted thread leaves a small row behind, which all processes find. A deleted step or element is remembered by the
-process that deleted it.
+A deleted thread leaves a small row behind, which all processes find. A deleted step or element leaves one for an
+hour, see `Rows.bury`; the process that deleted it remembers it besides.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from functools import partial
 from typing import Final
 
 from cachetools import LRUCache, TTLCache
 
+from chainlit_dynamodb.chat.sweep import Sweep
+from chainlit_dynamodb.errors import ChainlitDynamoDBError
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import DELETED_AT, Key, parse_thread_pk, thread_key
+
+logger = logging.getLogger("chainlit.DynamoDB")
 
 CHECK_EVERY_SECONDS: Final = 10.0
 """How long another process's deletion may go unseen by writes of this one.
 
-What slips through is swept when this process next hears of the deletion, see `ThreadDeletion`.
+What slips through is swept: at once when this process hears of the deletion, and once more by the process that
+deleted the thread.
 """
+SWEEP_AGAIN_SECONDS: Final = 60.0
+"""By then other processes have heard of a deletion, and requests that were given up are executed or never will be."""
 _REMEMBERED: Final = 10_000
 _REMEMBERED_ROWS: Final = 50_000
 
@@ -25,9 +35,17 @@ _REMEMBERED_ROWS: Final = 50_000
 class Tombstones:
     """Knows deleted threads: those of this process at once, those of others within seconds."""
 
-    def __init__(self, rows: Rows) -> None:
-        """Start knowing nothing."""
+    def __init__(self, rows: Rows, sweep: Sweep) -> None:
+        """Start knowing nothing.
+
+        Args:
+            rows: Where tombstones are.
+            sweep: Deletes what was written to a thread that turns out to be deleted.
+        """
         self._rows = rows
+        self._sweep = sweep
+        self._checks: dict[str, asyncio.Task[bool]] = {}
+        self._sweeps: dict[str, asyncio.Task[None]] = {}
         self._deleted_threads: LRUCache[str, bool] = LRUCache(_REMEMBERED)
         self._deleted_rows: LRUCache[Key, bool] = LRUCache(_REMEMBERED_ROWS)
         self._alive: TTLCache[str, bool] = TTLCache(_REMEMBERED, CHECK_EVERY_SECONDS)
@@ -36,10 +54,6 @@ class Tombstones:
         """Note that a thread is deleted."""
         self._deleted_threads[thread_id] = True
         self._alive.pop(thread_id, None)
-
-    def unmark(self, thread_id: str) -> None:
-        """Note that a thread is not deleted after all, because that failed."""
-        self._deleted_threads.pop(thread_id, None)
 
     def mark_alive(self, thread_id: str) -> None:
         """Note that a thread was just seen not deleted."""
@@ -59,18 +73,61 @@ class Tombstones:
         return key in self._deleted_rows or parse_thread_pk(key.pk) in self._deleted_threads
 
     async def check(self, thread_id: str) -> bool:
-        """Return whether a thread is deleted.
+        """Return whether a thread is deleted. Who first hears of a deletion sweeps what was written meanwhile.
 
-        Cost: 1 read unit per 4 KB of the thread's row, at most every ten seconds for a thread.
+        Cost: 1 read unit per 4 KB of the thread's row, at most every ten seconds for a thread; concurrent checks
+        share one read. A sweep, once, if it is deleted.
         """
         if thread_id in self._deleted_threads:
             return True
         if thread_id in self._alive:
             return False
-        self._alive[thread_id] = True  # concurrent writes need not ask too
+        check = self._checks.get(thread_id)
+        if check is None or check.get_loop() is not asyncio.get_running_loop():
+            check = self._checks[thread_id] = asyncio.create_task(self._look(thread_id))
+            check.add_done_callback(partial(self._looked, thread_id))
+        return await asyncio.shield(check)
+
+    async def learn(self, thread_id: str) -> None:
+        """Note that another process has deleted a thread, and sweep what this one has written meanwhile.
+
+        Cost: a sweep, the first time.
+        """
+        if thread_id not in self._deleted_threads:
+            self.mark(thread_id)
+            await self._sweep.thread(thread_id)
+
+    def sweep_again(self, thread_id: str) -> None:
+        """Sweep a deleted thread once more, later: other processes may not have heard of it yet. Cost: a sweep."""
+        if thread_id not in self._sweeps:
+            task = self._sweeps[thread_id] = asyncio.create_task(self._sweep_later(thread_id))
+            task.add_done_callback(lambda _: self._sweeps.pop(thread_id, None))
+
+    async def close(self) -> None:
+        """Leave the sweeps that are due later."""
+        waiting = list(self._sweeps.values())
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def _look(self, thread_id: str) -> bool:
         policy = self._rows.retry.write
         row = await self._rows.get(thread_key(thread_id), attributes=[DELETED_AT], policy=policy)
         if row and row.get(DELETED_AT) is not None:
-            self.mark(thread_id)
+            await self.learn(thread_id)
             return True
+        self.mark_alive(thread_id)
         return False
+
+    def _looked(self, thread_id: str, check: asyncio.Task[bool]) -> None:
+        if self._checks.get(thread_id) is check:
+            del self._checks[thread_id]
+        if not check.cancelled():
+            check.exception()  # whoever waited has it
+
+    async def _sweep_later(self, thread_id: str) -> None:
+        await asyncio.sleep(SWEEP_AGAIN_SECONDS)
+        try:
+            await self._sweep.thread(thread_id)
+        except ChainlitDynamoDBError as exc:
+            logger.warning("Something may be left of a deleted thread: %s: %s", thread_id, exc)

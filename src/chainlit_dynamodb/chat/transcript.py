@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Iterable
 from typing import Final
 
 from chainlit_dynamodb.chat.files import Files
-from chainlit_dynamodb.chat.presentation import ThreadView, assemble
+from chainlit_dynamodb.chat.presentation import ThreadView, Transcript, assemble
+from chainlit_dynamodb.chat.steps import Steps
 from chainlit_dynamodb.chat.writer import Writer
-from chainlit_dynamodb.rows.rows import Rows
+from chainlit_dynamodb.errors import ChainlitDynamoDBError
+from chainlit_dynamodb.rows.rows import Partition, Rows
 from chainlit_dynamodb.schema import thread_pk
+
+logger = logging.getLogger("chainlit.DynamoDB")
 
 _MANY_ROWS: Final = 1_000
 """So many are put together in a thread: it takes 10 microseconds a row."""
@@ -18,17 +24,20 @@ _MANY_ROWS: Final = 1_000
 class Transcripts:
     """Reads threads whole."""
 
-    def __init__(self, rows: Rows, writer: Writer, files: Files) -> None:
+    def __init__(self, rows: Rows, writer: Writer, files: Files, steps: Steps) -> None:
         """Take the parts reading touches.
 
         Args:
             rows: Where threads are.
             writer: This process's pending writes, which are waited for.
             files: Signs URLs.
+            steps: Deletes what is left of deleted steps.
         """
         self._rows = rows
         self._writer = writer
         self._files = files
+        self._steps = steps
+        self._chores: set[asyncio.Task[None]] = set()
 
     async def get(self, thread_id: str) -> ThreadView | None:
         """Read a thread whole, with all writes this process has begun and fresh URLs.
@@ -43,9 +52,31 @@ class Transcripts:
         """
         pk = thread_pk(thread_id)
         await self._writer.flush(pk)
-        rows = await self._rows.partition(pk)
-        transcript = assemble(rows) if len(rows) < _MANY_ROWS else await asyncio.to_thread(assemble, rows)
+        found = await self._rows.partition(pk)
+        transcript = await self._assembled(found)
         if transcript is None:
             return None
+        if transcript.ghosts:
+            self._lay_to_rest(thread_id, transcript.ghosts)
+        else:
+            self._rows.tidy(found)
         elements = await self._files.with_urls(transcript.elements)
         return {**transcript.thread, "steps": transcript.steps, "elements": elements}
+
+    async def _assembled(self, found: Partition) -> Transcript | None:
+        if len(found.rows) < _MANY_ROWS:
+            return assemble(found.rows, found.buried)
+        return await asyncio.to_thread(assemble, found.rows, found.buried)
+
+    def _lay_to_rest(self, thread_id: str, ghosts: Iterable[str]) -> None:
+        """Delete, by and by, the steps that are left of a deleted one."""
+        task = asyncio.create_task(self._delete_steps(thread_id, ghosts))
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+    async def _delete_steps(self, thread_id: str, step_ids: Iterable[str]) -> None:
+        try:
+            for step_id in step_ids:
+                await self._steps.delete(thread_id, step_id)
+        except ChainlitDynamoDBError as exc:
+            logger.debug("Steps of a deleted turn are left to the next reader: %s", exc)

@@ -72,7 +72,7 @@ class Users:
         """
         assign = {IDENTIFIER: identifier, METADATA: metadata}
         default = {ID: identifier, CREATED_AT: clock.now()}
-        old = await self._rows.update(user_key(identifier), Update(assign, default))
+        old = await self._rows.update(user_key(identifier), Update(assign, default), stamp=self._rows.stamps.next())
         row = {**default, **old, **assign}
         self._reads.pop(identifier, None)  # a read that is under way may bring back what was before
         self._remember(identifier, row)

@@ -61,6 +61,11 @@ def less(attribute: str, value: Any) -> Condition:
     return _compare(attribute, "<", encode(value), None)
 
 
+def at_most(attribute: str, value: Any) -> Condition:
+    """Hold if the attribute is less than this plain value, or equal to it."""
+    return _compare(attribute, "<=", encode(value), None)
+
+
 def equals_set(attribute: str, members: Iterable[str]) -> Condition:
     """Hold if the attribute is exactly this string set."""
     return _compare(attribute, "=", {"SS": sorted(members)}, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from chainlit_dynamodb.dynamodb.codec import decode_item
 from chainlit_dynamodb.dynamodb.retry import RETRIED_CODES
 from chainlit_dynamodb.errors import (
     AccessDeniedError,
@@ -63,7 +64,8 @@ def service_failure(operation: str, table_name: str, status: int, body: bytes) -
         answer = {}
     code = str(answer.get("__type", "")).rpartition("#")[2] or f"HTTP {status}"
     message = str(answer.get("message") or answer.get("Message") or "")
-    return coded_failure(operation, table_name, code, message, answer.get("CancellationReasons"), status=status)
+    reasons, item = answer.get("CancellationReasons"), answer.get("Item")
+    return coded_failure(operation, table_name, code, message, reasons, item, status=status)
 
 
 def coded_failure(
@@ -72,6 +74,7 @@ def coded_failure(
     code: str,
     message: str,
     reasons: Any = None,
+    item: Any = None,
     *,
     status: int = 400,
 ) -> ChainlitDynamoDBError:
@@ -85,6 +88,7 @@ def coded_failure(
         code: The service code.
         message: The service's message.
         reasons: The `CancellationReasons` of a transaction.
+        item: The item for which a condition did not hold, as the service gives it.
         status: HTTP status: what failed on the server's side may succeed a moment later, whatever its code.
     """
     if code in RETRIED_CODES or status >= 500 or status in _TRANSIENT_STATUSES:
@@ -92,7 +96,8 @@ def coded_failure(
     if code == "TransactionCanceledException":
         return _cancelled(operation, reasons)
     if code == "ConditionalCheckFailedException":
-        return ConditionFailedError(operation, code, "the condition of the write did not hold")
+        found = decode_item(item) if isinstance(item, dict) else None
+        return ConditionFailedError(operation, code, "the condition of the write did not hold", found)
     if code in _CREDENTIAL_CODES:
         return CredentialsError(
             f"{operation}: {code}: AWS refused the credentials. Check AWS_ACCESS_KEY_ID and its companions, "

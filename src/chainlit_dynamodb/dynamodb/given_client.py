@@ -101,10 +101,10 @@ class ClientTransport:
     def _failure(self, operation: str, error: Exception) -> Exception:
         if isinstance(error, ClientError):
             detail = error.response.get("Error", {})
-            reasons = error.response.get("CancellationReasons")
+            reasons, item = error.response.get("CancellationReasons"), _with_text(error.response.get("Item"))
             code, message = str(detail.get("Code", "")), str(detail.get("Message", ""))
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
-            return coded_failure(operation, self._table_name, code, message, reasons, status=status)
+            return coded_failure(operation, self._table_name, code, message, reasons, item, status=status)
         if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
             return CredentialsError(NO_CREDENTIALS)
         if isinstance(error, NoRegionError):

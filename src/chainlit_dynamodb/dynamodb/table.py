@@ -185,12 +185,14 @@ class Table:
             What `return_values` asked for; empty if there is nothing.
 
         Raises:
-            ConditionFailedError: The condition did not hold.
+            ConditionFailedError: The condition did not hold; the error has the item as it is.
             ItemTooLargeError: The item would exceed 400 KB.
 
         Cost: 1 write unit per KB of the larger of old and new item, and again for each index entry it changes.
         """
         request = {**self._update(Write(key, update, condition)), "ReturnValues": return_values}
+        if condition is not None:
+            request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
         response = await self._retries.run(self.retry.write, self._call, "UpdateItem", request)
         return decode_item(response.get("Attributes", {}))
 
@@ -198,6 +200,20 @@ class Table:
         """Write an item, replacing what was there. Cost: 1 write unit per KB of the larger of the two."""
         request = {"TableName": self.name, "Item": encode_item(item)}
         await self._retries.run(self.retry.write, self._call, "PutItem", request)
+
+    async def replace(self, item: Item, *, condition: Condition | None = None) -> Item | None:
+        """Write an item in place of another, and return that; `None` if there was none.
+
+        Raises:
+            ConditionFailedError: The condition did not hold.
+
+        Cost: 1 write unit per KB of the larger of the two.
+        """
+        placeholders = Placeholders()
+        request = {"TableName": self.name, "Item": encode_item(item), "ReturnValues": "ALL_OLD"}
+        request |= {**_condition(condition, placeholders), **placeholders.request()}
+        response = await self._retries.run(self.retry.write, self._call, "PutItem", request)
+        return decode_item(response["Attributes"]) if response.get("Attributes") else None
 
     async def delete(self, key: KeyDict, *, condition: Condition | None = None) -> Item | None:
         """Delete an item and return what it was; `None` if there was none.

@@ -12,6 +12,7 @@ import asyncio
 import base64
 import binascii
 import logging
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, ParamSpec, TypeVar
@@ -23,6 +24,7 @@ from chainlit_dynamodb.dynamodb.packing import UNREADABLE, Packed, Split, pack, 
 from chainlit_dynamodb.dynamodb.retry import RetryPolicy
 from chainlit_dynamodb.dynamodb.table import Query, Table, chunks
 from chainlit_dynamodb.schema import (
+    BURIED_AT,
     PART_DATA,
     PK,
     SK,
@@ -30,6 +32,7 @@ from chainlit_dynamodb.schema import (
     Key,
     is_part_sk,
     may_have_parts,
+    parse_part_sk,
     part_key,
     parts_prefix,
 )
@@ -46,6 +49,9 @@ _SURELY_SMALL_CHARS: Final = 1024
 _THREAD_ABOVE_BYTES: Final = 128 * 1024
 _CONCURRENT_PARTS: Final = 4
 _READ_TRIES: Final = 10
+_GENERATION_TIME_DIGITS: Final = 11
+STRAY_SECONDS: Final = 3600
+"""Longer than a write is tried: a part that no row names by then never will be."""
 _PLAIN_BYTES: Final = b"\x01"
 """In front of a part's bytes, so that they are not taken for a packed value, whatever they begin with."""
 
@@ -150,6 +156,16 @@ class LargeValues:
         ]
         return [row for row in found if row is not None]
 
+    def strays(self, rows: Sequence[Item]) -> list[Key]:
+        """Return the parts that no row names and no write that is still tried can have stored. Cost: none."""
+        parts = [row for row in rows if is_part_sk(row[SK])]
+        if not parts:
+            return []
+        named = {_place(row[SK], name, note) for row in rows for name, note in row.items() if isinstance(note, Split)}
+        oldest = _generation_time(time.time() - STRAY_SECONDS)
+        places = [(Key(row[PK], row[SK]), parse_part_sk(row[SK])) for row in parts]
+        return [key for key, place in places if place not in named and place[2] < oldest]
+
     async def delete_parts(self, key: Key) -> None:
         """Delete the parts of a row that is gone, also those that an interrupted write has left.
 
@@ -185,7 +201,7 @@ class LargeValues:
             packed = await _off_loop(plain_bytes, pack, value, compress=False)
         if len(packed.content) <= inline_bytes:
             return packed, []
-        note, contents = await _off_loop(packed.raw_bytes, split, packed, uuid4().hex[:16], PART_BYTES)
+        note, contents = await _off_loop(packed.raw_bytes, split, packed, _new_generation(), PART_BYTES)
         return note, [_part(key, name, note, number, content) for number, content in enumerate(contents)]
 
     async def _compressed(self, value: Any, plain_bytes: int) -> Packed | None:
@@ -209,7 +225,7 @@ class LargeValues:
             if not lost:
                 return {**row, **values}
             fresh = await self._table.get({PK: row[PK], SK: row[SK]}, policy=policy)
-            if fresh is None:
+            if fresh is None or BURIED_AT in fresh:
                 return None
             if all(fresh.get(name) == row[name] for name in lost):
                 break
@@ -229,6 +245,19 @@ async def _unpacked(row: Item, parts: Mapping[Key, Item], leave: Collection[str]
         else:
             values[name] = await _off_loop(packed.raw_bytes, packed.unpack)
     return values, lost
+
+
+def _new_generation() -> str:
+    """Return what tells the parts of a value from those of others: when it was written, and chance."""
+    return _generation_time(time.time()) + uuid4().hex[: 16 - _GENERATION_TIME_DIGITS]
+
+
+def _generation_time(seconds: float) -> str:
+    return f"{int(seconds * 1000):0{_GENERATION_TIME_DIGITS}x}"
+
+
+def _place(sk: str, name: str, note: Split) -> tuple[str, str, str]:
+    return parse_part_sk(part_key(Key("", sk), name, note.generation, 0).sk)
 
 
 def _values_of(update: Update) -> Iterable[tuple[str, Any]]:

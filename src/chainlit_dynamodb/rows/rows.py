@@ -6,22 +6,48 @@ how it is packed, where its parts are and when they go is decided behind this do
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from chainlit_dynamodb.dynamodb.codec import Item
-from chainlit_dynamodb.dynamodb.expressions import Condition, Update, all_of, begins_with, equals
+from chainlit_dynamodb.dynamodb.expressions import Condition, Update, all_of, begins_with, equals, exists, missing
 from chainlit_dynamodb.dynamodb.retry import RetryPolicy
 from chainlit_dynamodb.dynamodb.table import Query, Table
 from chainlit_dynamodb.dynamodb.table import Write as TableWrite
-from chainlit_dynamodb.errors import ConditionFailedError, ItemTooLargeError, TransactionCancelledError
+from chainlit_dynamodb.errors import (
+    ChainlitDynamoDBError,
+    ConditionFailedError,
+    ItemTooLargeError,
+    TransactionCancelledError,
+    TransientError,
+)
+from chainlit_dynamodb.rows.burial import living, outdated, tombstone_of
 from chainlit_dynamodb.rows.large_values import COMPRESS_ABOVE_BYTES, Fitted, LargeValues
-from chainlit_dynamodb.schema import INDEX_NAME, INDEX_PK, PK, SK, Key, inline_bytes, is_part_sk, may_have_parts
+from chainlit_dynamodb.rows.stamps import Stamps, filling_gaps, not_overtaken, stamped
+from chainlit_dynamodb.schema import (
+    BURIED_AT,
+    INDEX_NAME,
+    INDEX_PK,
+    PK,
+    SK,
+    STAMP,
+    Key,
+    inline_bytes,
+    is_buried_when_deleted,
+    is_part_sk,
+    may_have_parts,
+)
+
+logger = logging.getLogger("chainlit.DynamoDB")
+
 
 _LAST_RESORT_BYTES: Final = 1024
 """What stays in a row that came out too large for an item."""
 _CLEARED_PAGE_ITEMS: Final = 500
+_STAMP_TRIES: Final = 20
 
 
 @dataclass(frozen=True)
@@ -41,11 +67,26 @@ class Write:
     before: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Partition(NamedTuple):
+    """What was found in a partition.
+
+    Attributes:
+        rows: Its rows, by their sort keys.
+        buried: The sort keys of steps and elements that were deleted not long ago.
+        leavings: What nobody needs any more, see `Rows.tidy`.
+    """
+
+    rows: list[Item]
+    buried: frozenset[str]
+    leavings: Sequence[Key]
+
+
 class Rows:
     """Reads and writes the rows of one table.
 
     Attributes:
         retry: How long requests are tried. Reads have the patience of `retry.read`, unless a write depends on them.
+        stamps: Makes the stamps that tell which write is the newest.
     """
 
     def __init__(self, table: Table, *, compress_above_bytes: int | None = COMPRESS_ABOVE_BYTES) -> None:
@@ -57,11 +98,17 @@ class Rows:
                 understands both.
         """
         self.retry = table.retry
+        self.stamps = Stamps()
         self._table = table
         self._values = LargeValues(table, compress_above_bytes=compress_above_bytes)
+        self._chores: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """Close the table."""
+        """Leave tidying to whoever reads next, and close the table."""
+        chores = list(self._chores)
+        for chore in chores:
+            chore.cancel()
+        await asyncio.gather(*chores, return_exceptions=True)
         await self._table.close()
 
     async def get(
@@ -80,7 +127,7 @@ class Rows:
         Cost: 1 read unit per 4 KB of the whole row and of the parts of its large values.
         """
         row = await self._table.get(key.attributes(), attributes=_with_key(attributes), policy=policy)
-        if row is None:
+        if row is None or BURIED_AT in row:
             return None
         rows = await self._values.complete([row], policy=policy)
         return rows[0] if rows else None
@@ -96,7 +143,7 @@ class Rows:
         """Read many rows, seeing all finished writes, in no particular order. Missing ones are left out.
 
         Args:
-            keys: The rows.
+            keys: The rows; one that is named twice is read once.
             attributes: What to return; empty for everything.
             leave_large: Attributes whose large values are not read: something that is no plain value stands there.
             policy: How long to try; `None` as long as somebody waits for an answer.
@@ -104,18 +151,36 @@ class Rows:
         Cost: 1 read unit per 4 KB of each whole row and of the parts of its large values; one request per 100 rows.
         """
         rows = await self._table.batch_get(
-            [key.attributes() for key in keys], attributes=_with_key(attributes), policy=policy
+            [key.attributes() for key in dict.fromkeys(keys)], attributes=_with_key(attributes), policy=policy
         )
-        return await self._values.complete(rows, leave=leave_large, policy=policy)
+        return await self._values.complete(living(rows), leave=leave_large, policy=policy)
 
-    async def partition(self, pk: str) -> list[Item]:
+    async def partition(self, pk: str) -> Partition:
         """Read all rows of a partition, seeing all finished writes, by their sort keys.
 
         Cost: 1 read unit per 4 KB of the whole partition.
         """
         query = Query(equals(PK, pk), consistent=True)
-        rows = [row async for page in self._table.query_pages(query) for row in page]
-        return await self._values.complete(rows)
+        found = [row async for page in self._table.query_pages(query) for row in page]
+        rows = await self._values.complete(living(found))
+        buried = frozenset(row[SK] for row in found if BURIED_AT in row)
+        return Partition(rows, buried, [*self._values.strays(found), *outdated(found)])
+
+    def tidy(self, partition: Partition) -> None:
+        """Delete, by and by, what interrupted writes have left, and tombstones that have served their time.
+
+        Cost: 1 write unit per KB of what is deleted.
+        """
+        if partition.leavings:
+            task = asyncio.create_task(self._tidy(partition.leavings))
+            self._chores.add(task)
+            task.add_done_callback(self._chores.discard)
+
+    async def _tidy(self, leavings: Sequence[Key]) -> None:
+        try:
+            await self._table.batch_delete([key.attributes() for key in leavings])
+        except ChainlitDynamoDBError as exc:
+            logger.debug("Tidying is left to the next reader: %s", exc)
 
     async def pages(
         self, pk: str, sk_prefix: str, *, attributes: Sequence[str] = (), policy: RetryPolicy | None = None
@@ -133,7 +198,7 @@ class Rows:
         wanted = all_of(equals(PK, pk), begins_with(SK, sk_prefix))
         query = Query(wanted, attributes=_with_key(attributes), consistent=True, policy=policy)
         async for page in self._table.query_pages(query):
-            yield await self._values.complete(page, policy=policy)
+            yield await self._values.complete(living(page), policy=policy)
 
     async def index(
         self,
@@ -163,34 +228,74 @@ class Rows:
         async for page in self._table.query_pages(query):
             yield page
 
-    async def update(self, key: Key, update: Update, *, condition: Condition | None = None) -> Item:
+    async def update(
+        self, key: Key, update: Update, *, condition: Condition | None = None, stamp: str | None = None
+    ) -> Item:
         """Change attributes of a row, whatever their size, making the row if it is missing.
+
+        With a stamp, what is assigned is so only if no newer write has been there. If one of this process has, gaps
+        are filled; after one of another process, this write is the newer one, since it arrives later, and its clock
+        was behind.
 
         Args:
             key: The row.
             update: What to change.
             condition: Must hold, or nothing changes.
+            stamp: When the change was asked for; `None` for changes that do no harm when they are executed late.
 
         Returns:
-            The changed attributes as they were.
+            The changed attributes as they were. Where only the answer was lost, those alone that `update` sets where
+            they are missing.
 
         Raises:
-            ConditionFailedError: The condition did not hold.
+            ConditionFailedError: The condition did not hold, or the row is a deleted step or element.
+            TransientError: Others kept overtaking this write.
 
         Cost: 1 write unit per KB of the row after compression, and of each part; again for index entries it changes.
         """
-        try:
-            return await self._update(key, update, condition, inline_bytes(key))
-        except ItemTooLargeError:
-            return await self._update(key, update, condition, _LAST_RESORT_BYTES)
+        if is_buried_when_deleted(key):
+            condition = _both(missing(BURIED_AT), condition)
+        if stamp is None:
+            return await self._update(key, update, condition)
+        for _ in range(_STAMP_TRIES):
+            try:
+                return await self._update_stamped(key, update, condition, stamp)
+            except ConditionFailedError as exc:
+                newer = exc.item.get(STAMP)
+                if not isinstance(newer, str) or newer <= stamp or BURIED_AT in exc.item:
+                    raise
+            if self.stamps.is_overtaken(stamp, newer):
+                update = filling_gaps(update)
+            else:
+                stamp = self.stamps.later_than(newer, stamp)
+        raise TransientError("UpdateItem", "Contention", "other processes keep changing this row")
 
-    async def _update(self, key: Key, update: Update, condition: Condition | None, limit_bytes: int) -> Item:
+    async def _update_stamped(self, key: Key, update: Update, condition: Condition | None, stamp: str) -> Item:
+        if not (update.assign or update.remove or update.default):
+            return {}
+        if update.assign or update.remove:
+            condition = _both(not_overtaken(stamp), condition)
+        return await self._update(key, stamped(update, stamp), condition)
+
+    async def _update(self, key: Key, update: Update, condition: Condition | None) -> Item:
+        try:
+            return await self._update_fitted(key, update, condition, inline_bytes(key))
+        except ItemTooLargeError:
+            return await self._update_fitted(key, update, condition, _LAST_RESORT_BYTES)
+
+    async def _update_fitted(self, key: Key, update: Update, condition: Condition | None, limit_bytes: int) -> Item:
         fitted = await self._values.fit(key, update, limit_bytes)
         try:
             old = await self._table.update(
                 key.attributes(), fitted.update, condition=condition, return_values="UPDATED_OLD"
             )
-        except (ConditionFailedError, ItemTooLargeError):
+        except ConditionFailedError as exc:
+            if STAMP in update.assign and exc.item.get(STAMP) == update.assign[STAMP]:
+                # Only the answer was lost: the row is as this write has left it.
+                return {name: exc.item[name] for name in update.default if name in exc.item}
+            await self._values.discard(fitted)
+            raise
+        except ItemTooLargeError:
             await self._values.discard(fitted)
             raise
         await self._values.tidy(key, fitted, old)
@@ -215,6 +320,24 @@ class Rows:
         if may_have_parts(key):
             await self._values.delete_parts(key)
         return old
+
+    async def bury(self, key: Key) -> Item | None:
+        """Delete a step or an element with all that belongs to it, and leave a tombstone against late writes.
+
+        The tombstone is nowhere to be seen. It goes when the partition is read after an hour, or cleared.
+
+        Returns:
+            What it was, its large values not read; `None` if there was none, which leaves none.
+
+        Cost: 1 write unit per KB of the row and of each part, and 1 read unit.
+        """
+        tombstone = tombstone_of(key, self.stamps.next())
+        try:
+            old = await self._table.replace(tombstone, condition=exists(PK))
+        except ConditionFailedError:
+            old = None
+        await self._values.delete_parts(key)
+        return None if old is None or BURIED_AT in old else old
 
     async def clear(self, pk: str, *, spare: Key, attributes: Sequence[str] = ()) -> AsyncIterator[list[Item]]:
         """Delete all rows of a partition but one, page by page, until none is left.
@@ -260,12 +383,19 @@ class Rows:
 
 
 def _with_key(attributes: Sequence[str]) -> Sequence[str]:
-    return tuple(dict.fromkeys((PK, SK, *attributes))) if attributes else ()
+    return tuple(dict.fromkeys((PK, SK, BURIED_AT, *attributes))) if attributes else ()
+
+
+def _both(one: Condition, other: Condition | None) -> Condition:
+    return one if other is None else all_of(one, other)
 
 
 def _table_write(write: Write, fitted: Fitted) -> TableWrite:
+    condition = write.condition
+    if is_buried_when_deleted(write.key):
+        condition = _both(missing(BURIED_AT), condition)
     update = None if write.update is None else fitted.update
-    return TableWrite(write.key.attributes(), update, write.condition)
+    return TableWrite(write.key.attributes(), update, condition)
 
 
 def _replaced(write: Write) -> Item:
