@@ -18,9 +18,9 @@ from botocore.exceptions import ClientError, CredentialRetrievalError, Unauthori
 from chainlit_dynamodb.dynamodb.aio_transport import AioTransport
 from chainlit_dynamodb.dynamodb.credentials import AwsCredentials
 from chainlit_dynamodb.dynamodb.table import Table
-from chainlit_dynamodb.errors import CredentialsError
+from chainlit_dynamodb.errors import CredentialsError, TransientError
 from tests.conftest import REGION
-from tests.engines.wire import Wire
+from tests.engines.wire import Wire, answer, refusal
 
 _PATIENCE_SECONDS = 10
 KEY = {"PK": "p", "SK": "s"}
@@ -129,21 +129,53 @@ async def test_calls_go_on_with_the_old_credentials_while_new_ones_are_on_their_
 
 
 @pytest.mark.parametrize(
-    "failure",
+    ("failure", "expected"),
     [
-        CredentialRetrievalError(provider="stub", error_msg="no"),
-        UnauthorizedSSOTokenError(),
-        ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "AssumeRole"),
-        RuntimeError("Credentials were refreshed, but the refreshed credentials are still expired."),
+        (CredentialRetrievalError(provider="stub", error_msg="no"), TransientError),
+        (ClientError({"Error": {"Code": "Throttling", "Message": "no"}}, "AssumeRole"), TransientError),
+        (
+            RuntimeError("Credentials were refreshed, but the refreshed credentials are still expired."),
+            TransientError,
+        ),
+        (UnauthorizedSSOTokenError(), CredentialsError),
+        (ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "AssumeRole"), CredentialsError),
     ],
 )
-async def test_credentials_that_cannot_be_renewed_are_an_error_of_this_package(failure: Exception) -> None:
+async def test_only_what_somebody_must_mend_is_final(failure: Exception, expected: type[Exception]) -> None:
     def renew() -> dict[str, str]:
         raise failure
 
     for found in (refreshable("old", minutes=-1, renew=renew), failure):
-        with pytest.raises(CredentialsError, match=type(failure).__name__):
+        with pytest.raises(expected, match=type(failure).__name__):
             await credentials_of(found).get_key()
+
+
+async def test_the_old_key_signs_until_it_ends_while_renewing_fails() -> None:
+    now = datetime.now(timezone.utc)
+
+    def renew() -> dict[str, str]:
+        raise CredentialRetrievalError(provider="stub", error_msg="away")
+
+    ends = now + timedelta(minutes=20)
+    credentials = credentials_of(
+        RefreshableCredentials("old", "s", "t", ends, renew, "stub", time_fetcher=lambda: now)
+    )
+    assert (await credentials.get_key()).id == "old"
+    now += timedelta(minutes=18)  # botocore itself refuses from 10 minutes before the end
+    for _ in range(2):
+        assert (await credentials.get_key()).id == "old"
+        await asyncio.sleep(0.05)
+
+
+async def test_a_key_that_aws_refuses_is_looked_up_anew(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [Credentials("stale", "s", "token-of-stale"), Credentials("fresh", "s", "token-of-fresh")]
+    monkeypatch.setattr("botocore.session.Session.get_credentials", lambda _: keys.pop(0))
+    wire.will_answer(refusal("ExpiredTokenException"), answer({}))
+    table = Table("chats", AioTransport("chats", REGION, wire.url, {}))
+    assert await table.get(KEY) is None
+    await table.close()
+    tokens = [received.headers["x-amz-security-token"] for received in wire.received]
+    assert tokens == ["token-of-stale", "token-of-fresh"]
 
 
 async def test_renewed_credentials_sign_the_next_request(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:

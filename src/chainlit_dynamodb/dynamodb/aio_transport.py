@@ -9,17 +9,20 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
+from aiodynamo.credentials import Key
 from aiodynamo.sign import Request, signed_dynamo_request
 from yarl import URL
 
 from chainlit_dynamodb.dynamodb.credentials import AwsCredentials
 from chainlit_dynamodb.dynamodb.endpoint import Target, resolve_target
 from chainlit_dynamodb.dynamodb.failures import service_failure, transport_failure
-from chainlit_dynamodb.errors import CredentialsError
+from chainlit_dynamodb.errors import CredentialsError, TransientError
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 15.0
-MAX_CONNECTIONS: Final = 64
+READ_CONNECTIONS: Final = 32
+WRITE_CONNECTIONS: Final = 48
+_READS: Final = frozenset({"GetItem", "BatchGetItem", "Query"})
 
 _NO_ANSWER: Final = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
 
@@ -29,18 +32,27 @@ class _Connection:
     """What is open in one event loop."""
 
     loop: asyncio.AbstractEventLoop
-    http: aiohttp.ClientSession
+    reads: aiohttp.ClientSession
+    writes: aiohttp.ClientSession
     credentials: AwsCredentials
     region_name: str
     endpoint: URL
     proxy_url: str | None
 
-    async def signed(self, operation: str, request: Mapping[str, Any]) -> Request:
+    def http_for(self, operation: str) -> aiohttp.ClientSession:
+        """Return the connections of an operation: writes that get no answer leave those of reads alone."""
+        return self.reads if operation in _READS else self.writes
+
+    def signed(self, operation: str, request: Mapping[str, Any], key: Key) -> Request:
         """Return a request as it goes over the wire."""
-        key = await self.credentials.get_key()
         return signed_dynamo_request(
             key=key, payload=request, action=operation, region=self.region_name, endpoint=self.endpoint
         )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.reads.close()
+        await self.writes.close()
 
 
 class AioTransport:
@@ -87,9 +99,10 @@ class AioTransport:
         to = self._connection
         if to is None or to.loop is not asyncio.get_running_loop():
             to = await self._open()
-        signed = await to.signed(operation, request)
+        key = await to.credentials.get_key()
+        signed = to.signed(operation, request, key)
         try:
-            async with to.http.post(
+            async with to.http_for(operation).post(
                 signed.url, headers=signed.headers, data=signed.body, proxy=to.proxy_url
             ) as response:
                 body = await response.read()
@@ -98,14 +111,17 @@ class AioTransport:
         except ValueError as exc:  # without its text, which may quote the credentials
             raise CredentialsError(f"{operation}: AWS credentials hold what no header can: a line break?") from exc
         if response.status != 200:
-            raise service_failure(operation, self._table_name, response.status, body)
+            failure = service_failure(operation, self._table_name, response.status, body)
+            if isinstance(failure, CredentialsError) and await to.credentials.replace(key):
+                raise TransientError(operation, "CredentialsRefused", "there are new AWS credentials") from failure
+            raise failure
         return _parsed(operation, body)
 
     async def close(self) -> None:
         """Close the connections. A later call opens new ones."""
         closing, self._connection = self._connection, None
         if closing is not None and closing.loop is asyncio.get_running_loop():
-            await closing.http.close()
+            await closing.close()
 
     async def _open(self) -> _Connection:
         loop = asyncio.get_running_loop()
@@ -124,12 +140,22 @@ class AioTransport:
         target = self._target
         endpoint = URL(target.endpoint_url)
         endpoint = endpoint.with_path(endpoint.raw_path, encoded=True)  # proxies want the "/" that an URL may lack
-        http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=target.tls or True),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS),
+        return _Connection(
+            loop,
+            _session(target, READ_CONNECTIONS),
+            _session(target, WRITE_CONNECTIONS),
+            AwsCredentials(target.session),
+            target.region_name,
+            endpoint,
+            target.proxy_url,
         )
-        credentials = AwsCredentials(target.session)
-        return _Connection(loop, http, credentials, target.region_name, endpoint, target.proxy_url)
+
+
+def _session(target: Target, connections: int) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=connections, ssl=target.tls or True),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS),
+    )
 
 
 def _parsed(operation: str, body: bytes) -> dict[str, Any]:
