@@ -14,6 +14,7 @@ from fastapi import HTTPException
 
 from chainlit_dynamodb.arguments import count_of, dict_of, feedback_value_of, id_of, list_of, text_of
 from chainlit_dynamodb.attachments import StorageAttachments, file_of
+from chainlit_dynamodb.chat.changes import Content
 from chainlit_dynamodb.chat.listing import ThreadFilter
 from chainlit_dynamodb.chat.store import ChatStore
 from chainlit_dynamodb.chat.users import CACHE_SECONDS
@@ -190,20 +191,8 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: 1 write unit per KB of the row, and the upload.
         """
-        fields = element_fields(element)
         with self._store.writer.operation():
-            content = await element_content(element)
-        thread_id = fields["threadId"]
-        if not fields.get("forId"):
-            return
-        if not await may_touch(thread_id, self.get_thread_author):
-            logger.warning("An element for another user's thread is refused: thread %r", thread_id)
-            return
-        if content is not None and self._attachments is None:
-            self._warn_without_storage()
-            return
-        file = None if content is None else file_of(fields, content, session_user_id())
-        await self._store.elements.upsert(thread_id, fields["id"], fields, file, stamp=stamp)
+            await self._store_element(element_fields(element), await element_content(element), stamp)
 
     @missing_if_impossible(nothing)
     async def get_element(self, thread_id: str, element_id: str) -> ElementDict | None:
@@ -382,6 +371,19 @@ class DynamoDBDataLayer(BaseDataLayer):
                     await closing.close()
             except Exception as exc:  # noqa: BLE001 - the process is ending
                 logger.warning("While closing: %s", type(exc).__name__)
+
+    async def _store_element(self, fields: dict[str, Any], content: Content | None, stamp: str | None) -> None:
+        thread_id = fields["threadId"]
+        if not fields.get("forId"):
+            return
+        if not await may_touch(thread_id, self.get_thread_author):
+            logger.warning("An element for another user's thread is refused: thread %r", thread_id)
+            return
+        if content is not None and self._attachments is None:
+            self._warn_without_storage()
+            return
+        file = None if content is None else file_of(fields, content, session_user_id())
+        await self._store.elements.upsert(thread_id, fields["id"], fields, file, stamp=stamp)
 
     def _identifier_of(self, user_id: str) -> str:
         user = session_user()

@@ -26,7 +26,6 @@ from chainlit_dynamodb.schema import (
     METADATA,
     METADATA_VERSION,
     NAME,
-    OBJECT_KEY,
     ORDER,
     PK,
     TAGS,
@@ -101,26 +100,19 @@ class File:
     mime: str
     name: str
 
-    @property
-    def size_bytes(self) -> int:
-        """Memory it holds; nothing for a path."""
-        return 0 if isinstance(self.content, Path) else len(self.content)
-
 
 @dataclass(frozen=True)
 class ElementChange:
-    """What is to happen to an element's row and file.
+    """What is to happen to an element's row; its file is stored by then.
 
     Attributes:
         assign: Fields that are set.
-        file: Its content; `None` leaves the file it has.
         deletes: The element goes, whatever else there was; later changes do nothing.
         stamp: When it was asked for; the later of two that merge is the one with the later stamp.
         order: When the element was first asked for: its place among the others.
     """
 
     assign: dict[str, Any] = field(default_factory=dict)
-    file: File | None = None
     deletes: bool = False
     stamp: str = ""
     order: str = ""
@@ -132,21 +124,16 @@ class ElementChange:
             return ElementChange(deletes=True, stamp=newer.stamp)
         assign = {**older.assign, **newer.assign}
         order = min(filter(None, (older.order, newer.order)), default="")
-        return ElementChange(assign, newer.file or older.file, stamp=newer.stamp, order=order)
+        return ElementChange(assign, stamp=newer.stamp, order=order)
 
-    def update(self, object_key: str | None) -> Update:
-        """Return it as an update of the row; the file is stored by now.
-
-        Args:
-            object_key: The file's key in the storage, if there is one.
-        """
-        stored_at = {OBJECT_KEY: object_key} if object_key else {}
-        return Update(assign={**self.assign, **stored_at}, default={ORDER: self.order} if self.order else {})
+    def update(self) -> Update:
+        """Return it as an update of the row."""
+        return Update(assign=self.assign, default={ORDER: self.order} if self.order else {})
 
     @cached_property
     def size_bytes(self) -> int:
         """Memory it holds, roughly."""
-        return weight_bytes(self.assign) + (self.file.size_bytes if self.file else 0)
+        return weight_bytes(self.assign)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ class Elements:
     ) -> None:
         """Store an element, or change the one with this id. The file of an earlier upsert stays if none is given.
 
+        The file goes first, and neither readers nor other writes wait for it.
+
         Args:
             thread_id: Its thread.
             element_id: Its id, unique in the thread.
@@ -60,7 +62,13 @@ class Elements:
             return
         stamp = stamp or self._rows.stamps.next()
         own = {name: value for name, value in fields.items() if not is_own_attribute(name)}
-        await self._writer.write(key, ElementChange(own, file, stamp=stamp, order=stamp), self._apply)
+        if file is not None:
+            object_key = await self._files.store(file)
+            if await self._went_meanwhile(key, own):
+                await self._drop(object_key)
+                return
+            own |= {OBJECT_KEY: object_key} if object_key else {}
+        await self._writer.write(key, ElementChange(own, stamp=stamp, order=stamp), self._apply)
 
     async def get(self, thread_id: str, element_id: str) -> ElementView | None:
         """Read an element, with a fresh URL.
@@ -111,17 +119,13 @@ class Elements:
             await self._store(key, change)
 
     async def _store(self, key: Key, change: ElementChange) -> None:
-        object_key = await self._files.store(change.file)
-        if await self._went_meanwhile(key, change):
-            await self._drop(object_key)
-            return
         try:
-            await self._rows.update(key, change.update(object_key), stamp=change.stamp)
+            await self._rows.update(key, change.update(), stamp=change.stamp)
         except ConditionFailedError:  # another server deleted the element
             self._tombstones.mark_row(key)
-            await self._drop(object_key)
+            await self._drop(change.assign.get(OBJECT_KEY))
             return
-        if await self._went_meanwhile(key, change):
+        if await self._went_meanwhile(key, change.assign):
             await self._remove(key, self._rows.delete)
 
     def _is_gone(self, key: Key, fields: Item) -> bool:
@@ -129,9 +133,9 @@ class Elements:
         for_step = step_key(parse_thread_pk(key.pk), step_id) if step_id else key
         return self._tombstones.covers(key) or self._tombstones.covers(for_step)
 
-    async def _went_meanwhile(self, key: Key, change: ElementChange) -> bool:
+    async def _went_meanwhile(self, key: Key, fields: Item) -> bool:
         """Return whether the element, its step or its thread was deleted: an upload may take long."""
-        return self._is_gone(key, change.assign) or await self._tombstones.check(parse_thread_pk(key.pk))
+        return self._is_gone(key, fields) or await self._tombstones.check(parse_thread_pk(key.pk))
 
     async def _drop(self, object_key: str | None) -> None:
         if object_key:

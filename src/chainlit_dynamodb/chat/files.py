@@ -40,16 +40,16 @@ class Files:
         """Take the storage; without one, nothing is uploaded, deleted or signed."""
         self._attachments = attachments
 
-    async def store(self, file: File | None) -> str | None:
+    async def store(self, file: File) -> str | None:
         """Store a file.
 
         Returns:
-            The key it has in the storage; `None` if there is no file or no storage.
+            The key it has in the storage; `None` if there is no storage.
 
         Raises:
             StorageError: It could not be stored.
         """
-        if file is None or self._attachments is None:
+        if self._attachments is None:
             return None
         return await self._attachments.upload(file.object_key, file.content, file.mime, file.name)
 
