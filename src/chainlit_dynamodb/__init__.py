@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chainlit_dynamodb.dynamodb.transport import Transport
     from chainlit_dynamodb.errors import (
         AccessDeniedError,
+        BacklogFullError,
         ChainlitDynamoDBError,
         ConfigurationError,
         CredentialsError,
@@ -43,6 +44,7 @@ _MODULES: Final = {
     "AzureBlobStorageClient": "storage.azure_blob",
     "AzureDataLakeStorageClient": "storage.azure_data_lake",
     "AzureStorageClient": "storage.azure_data_lake",
+    "BacklogFullError": "errors",
     "ChainlitDynamoDBError": "errors",
     "ConfigurationError": "errors",
     "CorsCheck": "storage.cors",
@@ -72,6 +74,7 @@ __all__ = [
     "AzureBlobStorageClient",
     "AzureDataLakeStorageClient",
     "AzureStorageClient",
+    "BacklogFullError",
     "ChainlitDynamoDBError",
     "ConfigurationError",
     "CorsCheck",

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from chainlit.data.storage_clients.base import BaseStorageClient
+
 from chainlit_dynamodb.chat.changes import Content, File
 from chainlit_dynamodb.errors import ChainlitDynamoDBError, StorageError
 from chainlit_dynamodb.schema import ID, MIME, NAME, THREAD_ID
@@ -16,6 +18,8 @@ from chainlit_dynamodb.storage.headers import DEFAULT_MIME, content_disposition
 from chainlit_dynamodb.storage.provider import StorageProvider
 
 _MAX_SEGMENT_CHARS: Final = 300
+
+BaseStorageClient.register(StorageClient)  # type: ignore[type-abstract]  # what `register` is for
 
 
 class StorageAttachments:

@@ -6,7 +6,6 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from chainlit.data.base import BaseDataLayer
-from chainlit.data.storage_clients.base import BaseStorageClient
 from chainlit.types import Feedback, PageInfo, PaginatedResponse, Pagination, ThreadDict
 from chainlit.types import ThreadFilter as ChainlitFilter
 from chainlit.user import PersistedUser, User
@@ -14,12 +13,19 @@ from fastapi import HTTPException
 
 from chainlit_dynamodb.arguments import count_of, dict_of, feedback_value_of, id_of, list_of, text_of
 from chainlit_dynamodb.attachments import StorageAttachments, file_of
-from chainlit_dynamodb.chat.changes import Content
 from chainlit_dynamodb.chat.listing import ThreadFilter
 from chainlit_dynamodb.chat.store import ChatStore
 from chainlit_dynamodb.chat.users import CACHE_SECONDS
 from chainlit_dynamodb.chat.writer import MAX_PENDING_BYTES, Backlog
-from chainlit_dynamodb.decorators import in_background, missing_if_impossible, nothing, queued
+from chainlit_dynamodb.closing import close_all
+from chainlit_dynamodb.decorators import (
+    answered_in_time,
+    in_background,
+    missing_if_impossible,
+    nothing,
+    queued,
+    taken_over,
+)
 from chainlit_dynamodb.dynamodb.connect import make_transport
 from chainlit_dynamodb.dynamodb.given_client import DynamoDBClient
 from chainlit_dynamodb.dynamodb.retry import RetryPolicies
@@ -30,15 +36,15 @@ from chainlit_dynamodb.rows.large_values import COMPRESS_ABOVE_BYTES
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import FAVORITE
 from chainlit_dynamodb.session import (
+    identifier_in_session,
+    in_session,
     is_without_browser,
     may_touch,
+    owner_of_new_thread,
     session_thread_id,
-    session_user,
     session_user_id,
-    unstored_owner_of,
 )
 from chainlit_dynamodb.snapshots import element_content, element_fields, step_fields, step_metadata
-from chainlit_dynamodb.storage.base import StorageClient
 from chainlit_dynamodb.storage.provider import StorageProvider
 
 if TYPE_CHECKING:
@@ -54,9 +60,6 @@ USER_MESSAGE: Final = "user_message"
 
 def _no_threads() -> PaginatedResponse[ThreadDict]:
     return PaginatedResponse(pageInfo=PageInfo(False, None, None), data=[])
-
-
-BaseStorageClient.register(StorageClient)  # type: ignore[type-abstract]  # what `register` is for
 
 
 class DynamoDBDataLayer(BaseDataLayer):
@@ -95,7 +98,7 @@ class DynamoDBDataLayer(BaseDataLayer):
             transport: Sends the requests in place of all these, as one that counts them; closed with the layer.
             retry: How long reads, which somebody awaits, and writes are tried.
             user_cache_seconds: How long a user is served from memory; 0 asks every time. In an outage, as last seen.
-            max_pending_bytes: How much may wait in memory to be written before callers have to wait.
+            max_pending_bytes: How much may wait in memory to be written; what is more waits in a temporary file.
             compress_above: The size in bytes above which values are compressed; `None` never compresses.
             close_seconds: How long `close` waits for what is not written yet.
 
@@ -114,7 +117,6 @@ class DynamoDBDataLayer(BaseDataLayer):
         self.user_thread_limit = user_thread_limit
         self._close_seconds = close_seconds
         self._attachments = StorageAttachments(storage_provider) if storage_provider is not None else None
-        self._warned_without_storage = False
         if transport is None:
             transport = make_transport(table_name, client, region_name, endpoint_url)
         self._rows = Rows(Table(table_name, transport, retry), compress_above_bytes=compress_above)
@@ -144,6 +146,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         found = await self._store.users.get(id_of(identifier))
         return None if found is None else PersistedUser(**found)
 
+    @answered_in_time
     async def create_user(self, user: User) -> PersistedUser | None:
         """Make a user, or refresh the metadata of one, keeping `id` and `createdAt`. Called at every login.
 
@@ -153,6 +156,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         return PersistedUser(**stored)
 
     @missing_if_impossible(str, level=logging.WARNING)
+    @answered_in_time
     async def upsert_feedback(self, feedback: Feedback) -> str:
         """Set the feedback of a step, replacing an earlier one, and put its id on the object.
 
@@ -171,6 +175,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         return found
 
     @missing_if_impossible(bool)
+    @answered_in_time
     async def delete_feedback(self, feedback_id: str) -> bool:
         """Delete feedback by the id `upsert_feedback` gave.
 
@@ -191,8 +196,16 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: 1 write unit per KB of the row, and the upload.
         """
+        fields = element_fields(element)
         with self._store.writer.operation():
-            await self._store_element(element_fields(element), await element_content(element), stamp)
+            content, thread_id = await element_content(element), fields["threadId"]
+            if not fields.get("forId"):
+                return
+            if not await may_touch(thread_id, self.get_thread_author):
+                logger.warning("An element for another user's thread is refused: thread %r", thread_id)
+                return
+            file = None if content is None else file_of(fields, content, session_user_id())
+            await self._store.elements.upsert(thread_id, fields["id"], fields, file, stamp=stamp)
 
     @missing_if_impossible(nothing)
     async def get_element(self, thread_id: str, element_id: str) -> ElementDict | None:
@@ -232,9 +245,11 @@ class DynamoDBDataLayer(BaseDataLayer):
         fields = step_fields(step_dict)
         thread_id = fields["threadId"]
         moves = fields.get("type") == USER_MESSAGE and not self._store.threads.is_moving(thread_id)
-        findable = is_without_browser()
-        stored = await self._store.steps.create(thread_id, fields["id"], fields, stamp=stamp, findable=findable)
-        if stored and moves:
+        storing = self._store.steps.create(
+            thread_id, fields["id"], fields, stamp=stamp, findable=is_without_browser()
+        )
+        del step_dict, fields  # while it waits, nothing but the write path holds what is written
+        if await storing and moves:
             await self._store.threads.note_activity(thread_id, session_user_id())
 
     @queued
@@ -245,11 +260,15 @@ class DynamoDBDataLayer(BaseDataLayer):
         Cost: 1 write unit per KB of the row, however many updates were merged.
         """
         fields = step_fields(step_dict)
-        await self._store.steps.update(fields["threadId"], fields["id"], fields, stamp=stamp)
+        storing = self._store.steps.update(fields["threadId"], fields["id"], fields, stamp=stamp)
         favorite = step_metadata(step_dict).get(FAVORITE)
         if isinstance(favorite, bool) and not hasattr(BaseDataLayer, "set_step_favorite"):
             # Chainlit before 2.10 sets favourites this way.
+            await storing
             await self.set_step_favorite(step_dict, favorite)
+            return
+        del step_dict, fields  # while it waits, nothing but the write path holds what is written
+        await storing
 
     @queued
     @in_background
@@ -297,6 +316,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         return PaginatedResponse(pageInfo=info, data=cast("list[ThreadDict]", page.threads))
 
     @missing_if_impossible(nothing, level=logging.WARNING)
+    @answered_in_time
     async def update_thread(
         self,
         thread_id: str,
@@ -313,15 +333,16 @@ class DynamoDBDataLayer(BaseDataLayer):
         """
         thread_id, name, user_id = id_of(thread_id), text_of(name), id_of(user_id) or None
         if user_id is None and name is not None:
-            user_id = await self._owner_of_session(thread_id)
-        await self._store.threads.update(
+            user_id = await owner_of_new_thread(thread_id, self.get_user)
+        writing = self._store.threads.update(
             thread_id,
             name=name,
             user_id=user_id,
-            user_identifier=self._identifier_of(user_id) if user_id else None,
+            user_identifier=identifier_in_session(user_id or "") or self._store.users.identifier_of(user_id or ""),
             metadata=dict_of(metadata),
             tags=list_of(tags),
         )
+        await (taken_over(writing) if in_session() else writing)
 
     @missing_if_impossible(nothing)
     async def delete_thread(self, thread_id: str) -> None:
@@ -339,6 +360,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         """Read a user's favourite steps, newest first. Cost: one query, and 1 read unit per 4 KB of each."""
         return cast("list[StepDict]", await self._store.favorites.of_user(id_of(user_id)))
 
+    @answered_in_time
     async def set_step_favorite(self, step_dict: StepDict, favorite: bool) -> StepDict:
         """Make a step a favourite of the session's user, or no favourite. Never queued, and so when it returns.
 
@@ -365,31 +387,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         lost = await self._store.writer.drain(self._close_seconds)
         if lost:
             logger.error("Closed with %d writes that could not be stored in time", lost)
-        for closing in (self._store.tombstones, self._attachments, self._rows):
-            try:
-                if closing is not None:
-                    await closing.close()
-            except Exception as exc:  # noqa: BLE001 - the process is ending
-                logger.warning("While closing: %s", type(exc).__name__)
-
-    async def _store_element(self, fields: dict[str, Any], content: Content | None, stamp: str | None) -> None:
-        thread_id = fields["threadId"]
-        if not fields.get("forId"):
-            return
-        if not await may_touch(thread_id, self.get_thread_author):
-            logger.warning("An element for another user's thread is refused: thread %r", thread_id)
-            return
-        if content is not None and self._attachments is None:
-            self._warn_without_storage()
-            return
-        file = None if content is None else file_of(fields, content, session_user_id())
-        await self._store.elements.upsert(thread_id, fields["id"], fields, file, stamp=stamp)
-
-    def _identifier_of(self, user_id: str) -> str:
-        user = session_user()
-        if user is not None and getattr(user, "id", None) == user_id:
-            return user.identifier
-        return self._store.users.identifier_of(user_id)
+        await close_all(self._store, self._rows, self._attachments)
 
     @missing_if_impossible(bool)
     async def _set_favorite(self, fields: dict[str, Any], favorite: bool) -> bool:
@@ -401,16 +399,3 @@ class DynamoDBDataLayer(BaseDataLayer):
             created_at=str(fields.get("createdAt") or ""),
             metadata=fields.get("metadata") or {},
         )
-
-    async def _owner_of_session(self, thread_id: str) -> str | None:
-        """Find the owner of a new chat when Chainlit could not: its read of the user had failed."""
-        user = unstored_owner_of(thread_id)
-        if user is None:
-            return None
-        found = await self.get_user(user.identifier)
-        return found.id if found else user.identifier
-
-    def _warn_without_storage(self) -> None:
-        if not self._warned_without_storage:
-            self._warned_without_storage = True
-            logger.warning("Files of elements are not kept: pass storage_provider= to keep them")

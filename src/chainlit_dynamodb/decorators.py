@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import wraps
-from typing import Any, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 from chainlit.data.utils import queue_until_user_message
 
-from chainlit_dynamodb.errors import ChainlitDynamoDBError, InvalidIdError
+from chainlit_dynamodb.errors import ChainlitDynamoDBError, InvalidIdError, TransientError
+from chainlit_dynamodb.session import waits_for_visitor
 
 logger = logging.getLogger("chainlit.DynamoDB")
+
+AWAITED_SECONDS: Final = 20.0
+"""Somebody waits in front of a browser."""
+TAKEN_OVER_SECONDS: Final = 3.0
+"""Chainlit's shutdown waits for the sessions that end, one after the other."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,7 +48,9 @@ def queued(method: Method[P]) -> Method[P]:
     async def ordered(*args: P.args, **kwargs: P.kwargs) -> None:
         stamper: Stamper = cast("Stamper", args[0])
         kwargs.setdefault("stamp", stamper.next_stamp())
-        await held_back(*args, **kwargs)
+        call = held_back(*args, **kwargs) if waits_for_visitor() else method(*args, **kwargs)
+        del args, kwargs  # what is written may be large, and waits with the write path alone
+        await call
 
     return ordered
 
@@ -53,8 +63,10 @@ def in_background(method: Method[P]) -> Method[P]:
 
     @wraps(method)
     async def quiet(*args: P.args, **kwargs: P.kwargs) -> None:
+        call = method(*args, **kwargs)
+        del args, kwargs
         try:
-            await method(*args, **kwargs)
+            await call
         except InvalidIdError as exc:
             logger.warning("%s: not stored: %s", method.__name__, exc)
         except ChainlitDynamoDBError as exc:
@@ -63,6 +75,32 @@ def in_background(method: Method[P]) -> Method[P]:
             logger.error("%s: not stored: %s", method.__name__, type(exc).__name__)
 
     return quiet
+
+
+def answered_in_time(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Let a write that somebody awaits end in a clear error, while the table does not take it.
+
+    What the write path has taken over by then is tried on.
+    """
+
+    @wraps(method)
+    async def bounded(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await asyncio.wait_for(method(*args, **kwargs), AWAITED_SECONDS)
+        except asyncio.TimeoutError as exc:
+            raise TransientError(method.__name__, "Timeout", "DynamoDB has not taken it yet. Try again.") from exc
+
+    return bounded
+
+
+async def taken_over(writing: Coroutine[Any, Any, None]) -> None:
+    """Wait a moment for a write that Chainlit awaits, but no person, then leave it to the write path.
+
+    Raises:
+        ChainlitDynamoDBError: It was refused within that moment.
+    """
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(writing, TAKEN_OVER_SECONDS)
 
 
 def missing_if_impossible(

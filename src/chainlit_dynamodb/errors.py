@@ -6,6 +6,7 @@
         CredentialsError            no AWS credentials or no region could be found, or they were refused
         SchemaError                 the table or its index is missing, or not as this package needs it
       InvalidIdError                an id cannot be part of a key; also a ValueError
+      BacklogFullError              a write was lost: memory and disk are full of writes that wait
       CursorError                   a page cursor is garbage or belongs to another user; also a ValueError
       RequestError                  DynamoDB refused a request, or could not be reached
         TransientError              worth another try: throttling, 5xx, timeouts, lost connections
@@ -56,6 +57,10 @@ class SchemaError(ConfigurationError):
 
 class InvalidIdError(ChainlitDynamoDBError, ValueError):
     """An id is empty, too long for a key, or holds control characters."""
+
+
+class BacklogFullError(ChainlitDynamoDBError):
+    """A write was lost, because memory and disk are full of writes that wait."""
 
 
 class CursorError(ChainlitDynamoDBError, ValueError):

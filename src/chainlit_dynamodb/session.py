@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from chainlit.context import ChainlitContextException, context
-from chainlit.session import HTTPSession
+from chainlit.session import HTTPSession, WebsocketSession
 from chainlit.user import PersistedUser, User
 
 
@@ -15,6 +15,24 @@ def session_user() -> User | PersistedUser | None:
         return context.session.user
     except ChainlitContextException:
         return None
+
+
+def in_session() -> bool:
+    """Return whether a session asks, and no HTTP route: a chat that begins or ends, a bot."""
+    try:
+        return context.session is not None
+    except ChainlitContextException:
+        return False
+
+
+def waits_for_visitor() -> bool:
+    """Return whether the session's visitor has not spoken yet: until then Chainlit holds writes back.
+
+    Raises:
+        ChainlitContextException: There is no session.
+    """
+    session = context.session
+    return isinstance(session, WebsocketSession) and not session.has_first_interaction
 
 
 def session_user_id() -> str | None:
@@ -50,9 +68,23 @@ async def may_touch(thread_id: str, author_of: Callable[[str], Awaitable[str]]) 
     return user is not None and await author_of(thread_id) == user.identifier
 
 
-def unstored_owner_of(thread_id: str) -> User | None:
-    """Return who owns a new thread when Chainlit could not say: its user, whose stored form it failed to read."""
+async def owner_of_new_thread(thread_id: str, stored: Callable[[str], Awaitable[PersistedUser | None]]) -> str | None:
+    """Return the id of who owns a new thread when Chainlit could not say: it had failed to read the session's user.
+
+    Args:
+        thread_id: The thread; `None` is the answer for others than the session's.
+        stored: Reads a user by the identifier.
+
+    Cost: what `stored` costs.
+    """
     user = session_user()
     if user is None or isinstance(user, PersistedUser) or session_thread_id() != thread_id:
         return None
-    return user
+    found = await stored(user.identifier)
+    return found.id if found else user.identifier
+
+
+def identifier_in_session(user_id: str) -> str | None:
+    """Return the identifier of a user id, if it is the session's user."""
+    user = session_user()
+    return user.identifier if user is not None and getattr(user, "id", None) == user_id else None

@@ -168,7 +168,7 @@ async def test_an_endpoint_with_no_address_is_a_transient_error(make_transport: 
 async def test_silence_ends_in_a_transient_error(
     wire: Wire, make_transport: MakeTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aio_transport, "READ_SECONDS", 0.1)
+    monkeypatch.setattr(aio_transport, "READ_ANSWER_SECONDS", 0.1)
     wire.will_answer(SILENCE)
     table = Table("chats", make_transport(wire.url, read_timeout=0.1), tried_for(0.05))
     with pytest.raises(TransientError, match="no answer"):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chainlit_dynamodb.chat.changes import ElementChange, File, StepChange, ThreadChange
+from chainlit_dynamodb.chat.changes import ElementChange, StepChange, ThreadChange
 from chainlit_dynamodb.dynamodb.expressions import Update
 
 values = st.none() | st.integers(0, 3)
@@ -69,8 +69,7 @@ def test_fifty_updates_end_in_the_last_one() -> None:
 
 
 step_changes = upserts | st.just(StepChange(deletes=True))
-files = st.none() | st.builds(File, st.sampled_from("kl"), st.binary(max_size=3), st.just("text/plain"), st.just("f"))
-element_changes = st.builds(ElementChange, assign=fields, file=files) | st.just(ElementChange(deletes=True))
+element_changes = st.builds(ElementChange, assign=fields) | st.just(ElementChange(deletes=True))
 
 
 @given(st.lists(step_changes, min_size=1, max_size=5))
@@ -84,7 +83,6 @@ def test_merged_changes_of_an_element_do_what_they_do_in_turn(changes: list[Elem
     assert merged.deletes is any(change.deletes for change in changes)
     if not merged.deletes:
         assert merged.assign == {name: value for change in changes for name, value in change.assign.items()}
-        assert merged.file == next((change.file for change in reversed(changes) if change.file), None)
 
 
 @given(element_changes, element_changes, element_changes)

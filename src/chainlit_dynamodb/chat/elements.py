@@ -48,7 +48,7 @@ class Elements:
             thread_id: Its thread.
             element_id: Its id, unique in the thread.
             fields: Its plain fields.
-            file: Its content.
+            file: Its content; without a storage, an element with one is not kept.
             stamp: When it was asked for; `None` for now.
 
         Raises:
@@ -63,6 +63,8 @@ class Elements:
         stamp = stamp or self._rows.stamps.next()
         own = {name: value for name, value in fields.items() if not is_own_attribute(name)}
         if file is not None:
+            if not self._files.are_kept():
+                return
             object_key = await self._files.store(file)
             if await self._went_meanwhile(key, own):
                 await self._drop(object_key)

@@ -39,6 +39,14 @@ class Files:
     def __init__(self, attachments: Attachments | None) -> None:
         """Take the storage; without one, nothing is uploaded, deleted or signed."""
         self._attachments = attachments
+        self._warned = False
+
+    def are_kept(self) -> bool:
+        """Return whether there is a storage; the first time there is none, say so."""
+        if self._attachments is None and not self._warned:
+            self._warned = True
+            logger.warning("Files of elements are not kept: pass storage_provider= to keep them")
+        return self._attachments is not None
 
     async def store(self, file: File) -> str | None:
         """Store a file.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
+from typing import Any
 
 from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.changes import StepChange
@@ -47,10 +49,10 @@ class Steps:
         self._elements = elements
         self._markers = markers
 
-    async def create(
+    def create(
         self, thread_id: str, step_id: str, fields: Item, *, stamp: str | None = None, findable: bool = False
-    ) -> bool:
-        """Store a step without overwriting what is there already.
+    ) -> Coroutine[Any, Any, bool]:
+        """Store a step without overwriting what is there already. It is taken over at once, and stored when awaited.
 
         Args:
             thread_id: Its thread; the thread's row may come later.
@@ -70,16 +72,13 @@ class Steps:
         default = {CREATED_AT: clock.now(), **_own(fields)}
         if findable:
             default[HAS_LOOKUP] = True
-        with self._writer.operation():
-            await self._write(thread_id, step_id, StepChange(default=default), stamp)
-            if self._tombstones.covers(step_key(thread_id, step_id)):
-                return False
-            if findable:
-                await self._lookup.record(step_id, thread_id)
-            return True
+        taken = self._enter(thread_id, step_id, StepChange(default=default), stamp)
+        return self._created(taken, thread_id, step_id, findable=findable)
 
-    async def update(self, thread_id: str, step_id: str, fields: Item, *, stamp: str | None = None) -> None:
-        """Change the fields given, `None` clearing one; make the step if it is missing.
+    def update(
+        self, thread_id: str, step_id: str, fields: Item, *, stamp: str | None = None
+    ) -> Coroutine[Any, Any, None]:
+        """Change the fields given, `None` clearing one; make the step if it is missing. Taken over as by `create`.
 
         Args:
             thread_id: Its thread.
@@ -92,7 +91,7 @@ class Steps:
 
         Cost: 1 write unit per KB of the row, however many updates were merged; see `Tombstones.check`.
         """
-        await self._write(thread_id, step_id, StepChange(assign=_own(fields)), stamp)
+        return _outcome(self._enter(thread_id, step_id, StepChange(assign=_own(fields)), stamp))
 
     async def delete(self, thread_id: str, step_id: str) -> None:
         """Delete a step with its feedback, its elements and their files. Later writes to it do nothing.
@@ -108,13 +107,25 @@ class Steps:
             await self._writer.write(key, StepChange(deletes=True), self._apply)
             await self._elements.delete_of_step(thread_id, step_id)
 
-    async def _write(self, thread_id: str, step_id: str, change: StepChange, stamp: str | None) -> None:
+    def _enter(
+        self, thread_id: str, step_id: str, change: StepChange, stamp: str | None
+    ) -> asyncio.Future[None] | None:
         key = step_key(thread_id, step_id)
         if self._tombstones.covers(key):
-            return
+            return None
         self._lookup.remember(step_id, thread_id)
-        change = replace(change, stamp=stamp or self._rows.stamps.next())
-        await self._writer.write(key, change, self._apply)
+        return self._writer.enter(key, replace(change, stamp=stamp or self._rows.stamps.next()), self._apply)
+
+    async def _created(
+        self, taken: asyncio.Future[None] | None, thread_id: str, step_id: str, *, findable: bool
+    ) -> bool:
+        with self._writer.operation():
+            await _outcome(taken)
+            if self._tombstones.covers(step_key(thread_id, step_id)):
+                return False
+            if findable:
+                await self._lookup.record(step_id, thread_id)
+            return True
 
     async def _apply(self, key: Key, change: StepChange) -> None:
         if change.deletes:
@@ -149,3 +160,8 @@ def _own(fields: Item) -> Item:
     if clock.normalized(own.get(CREATED_AT)) is None:
         own.pop(CREATED_AT, None)
     return own
+
+
+async def _outcome(taken: asyncio.Future[None] | None) -> None:
+    if taken is not None:
+        await asyncio.shield(taken)

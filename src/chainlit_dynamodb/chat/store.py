@@ -46,13 +46,19 @@ class ChatStore:
         files, recent = Files(attachments), RecentWrites()
         self.lookup = StepLookup(rows)
         sweep = Sweep(rows, files, self.lookup)
-        self.tombstones, markers = Tombstones(rows, sweep), FeedbackMarkers(rows)
+        tombstones, markers = Tombstones(rows, sweep), FeedbackMarkers(rows)
+        self._tombstones = tombstones
         self.users = Users(rows, cache_seconds=cache_seconds)
-        self.elements = Elements(rows, self.writer, self.tombstones, files)
-        self.steps = Steps(rows, self.writer, self.tombstones, self.lookup, self.elements, markers)
-        self.deletion = ThreadDeletion(rows, self.writer, self.tombstones, sweep)
-        self.threads = Threads(rows, self.writer, self.tombstones, recent, markers)
+        self.elements = Elements(rows, self.writer, tombstones, files)
+        self.steps = Steps(rows, self.writer, tombstones, self.lookup, self.elements, markers)
+        self.deletion = ThreadDeletion(rows, self.writer, tombstones, sweep)
+        self.threads = Threads(rows, self.writer, tombstones, recent, markers)
         self.transcripts = Transcripts(rows, self.writer, files, self.steps)
         self.listing = Listing(rows, recent, page_items=page_items)
         self.feedback = Feedback(rows, self.writer, self.lookup, recent, markers)
         self.favorites = Favorites(rows, self.writer, recent)
+
+    async def close(self) -> None:
+        """Leave what was to be tidied later."""
+        await self._tombstones.close()
+        await self.transcripts.close()

@@ -63,6 +63,13 @@ class Transcripts:
         elements = await self._files.with_urls(transcript.elements)
         return {**transcript.thread, "steps": transcript.steps, "elements": elements}
 
+    async def close(self) -> None:
+        """Leave to the next reader what is left of deleted steps."""
+        chores = list(self._chores)
+        for chore in chores:
+            chore.cancel()
+        await asyncio.gather(*chores, return_exceptions=True)
+
     async def _assembled(self, found: Partition) -> Transcript | None:
         if len(found.rows) < _MANY_ROWS:
             return assemble(found.rows, found.buried)

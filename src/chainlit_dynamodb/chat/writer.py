@@ -2,14 +2,14 @@
 
 Chainlit starts writes as tasks that nobody awaits, so they overlap. Here every item key has a lane: writes of one key
 happen one after the other, and those that arrive while one is under way merge into one. Each caller is answered when
-its data is stored. What waits is bounded: at the bound the newest callers queue up outside, in order.
+its data is stored. Memory is bounded: at the bound the newest changes wait in a temporary file, in order, and merge
+there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +17,8 @@ from functools import partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from chainlit_dynamodb.chat.changes import Change
-from chainlit_dynamodb.errors import ChainlitDynamoDBError
+from chainlit_dynamodb.chat.spill import Place, Spill
+from chainlit_dynamodb.errors import BacklogFullError, ChainlitDynamoDBError
 from chainlit_dynamodb.schema import Key
 
 logger = logging.getLogger("chainlit.DynamoDB")
@@ -25,7 +26,8 @@ logger = logging.getLogger("chainlit.DynamoDB")
 C = TypeVar("C", bound=Change)
 
 MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
-FLUSH_SECONDS: Final = 10.0
+_CANCEL_SECONDS: Final = 0.5
+FLUSH_SECONDS: Final = 5.0
 """Readers wait so long for writes that are under way. In an outage their own read then waits, and fails."""
 
 
@@ -38,7 +40,7 @@ class Backlog(NamedTuple):
 
     Attributes:
         rows: Rows that are being written or wait to be.
-        changes: Changes to them, those that wait outside the bound included.
+        changes: Changes to them, those that wait on disk included.
         size_bytes: Memory that changes within the bound hold, roughly.
     """
 
@@ -54,11 +56,13 @@ class _Entry(Generic[C]):
     done: asyncio.Future[None]
 
 
-@dataclass(frozen=True)
-class _Overflow(Generic[C]):
-    key: Key
-    change: C
-    apply: Apply[C]
+@dataclass
+class _Overflow:
+    """A change that has no room in memory."""
+
+    place: Place
+    size_bytes: int
+    apply: Apply[Any]
     done: asyncio.Future[None]
 
 
@@ -78,14 +82,15 @@ class Writer:
         """Start empty, bound to no event loop.
 
         Args:
-            max_pending_bytes: How much may wait in memory before callers have to.
+            max_pending_bytes: How much may wait in memory; what is more waits on disk.
         """
         self._max_pending_bytes = max_pending_bytes
         self._pending_bytes = 0
         self._partitions: dict[str, dict[str, _Lane]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._operations: set[asyncio.Future[None]] = set()
-        self._overflow: deque[_Overflow[Any]] = deque()
+        self._overflow: dict[Key, _Overflow] = {}
+        self._spill = Spill()
 
     @property
     def backlog(self) -> Backlog:
@@ -105,7 +110,19 @@ class Writer:
         Raises:
             ChainlitDynamoDBError: It was refused for good; this is logged with the key.
         """
-        await asyncio.shield(self._enter(key, change, apply))
+        await asyncio.shield(self.enter(key, change, apply))
+
+    def enter(self, key: Key, change: C, apply: Apply[C]) -> asyncio.Future[None]:
+        """Take a change over, and return what tells its caller the outcome, as `write` does.
+
+        A caller that awaits only this holds no memory of what it wrote.
+        """
+        if (outside := self._overflow.get(key)) is not None:
+            return self._put_outside(key, self._spill.take(outside.place).then(change), apply, outside.done)
+        lane = self._partitions.get(key.pk, {}).get(key.sk)
+        if (lane and lane.waiting) or (not self._overflow and self._fits(change.size_bytes)):
+            return self._enqueue(key, change, apply).done
+        return self._put_outside(key, change, apply, _future())
 
     @contextmanager
     def operation(self) -> Iterator[None]:
@@ -121,16 +138,14 @@ class Writer:
     async def flush(self, pk: str, *, timeout_seconds: float = FLUSH_SECONDS) -> None:
         """Wait until the changes that are now pending in a partition are done, or the time is over."""
         pending = [entry.done for lane in self._partitions.get(pk, {}).values() for entry in lane.entries()]
-        pending += [caller.done for caller in self._overflow if caller.key.pk == pk]
+        pending += [outside.done for key, outside in self._overflow.items() if key.pk == pk]
         if pending:
             await asyncio.wait(pending, timeout=timeout_seconds)
 
     async def discard(self, pk: str) -> None:
         """Drop what waits in a partition, answering its callers, and let finish what is under way."""
-        dropped = [caller for caller in self._overflow if caller.key.pk == pk]
-        self._overflow = deque(caller for caller in self._overflow if caller.key.pk != pk)
-        for caller in dropped:
-            _answer(caller.done, None)
+        for key in [key for key in self._overflow if key.pk == pk]:
+            _answer(self._overflow.pop(key).done, None)
         for lane in list(self._partitions.get(pk, {}).values()):
             entry, lane.waiting = lane.waiting, None
             if entry is not None:
@@ -148,30 +163,38 @@ class Writer:
         while (begun := {*self._tasks, *self._operations}) and (seconds_left := deadline - loop.time()) > 0:
             await asyncio.wait(begun, timeout=seconds_left)
         lost = max(self.backlog.changes, len(self._operations))
-        while self._overflow:
-            self._overflow.popleft().done.cancel()
+        for outside in self._overflow.values():
+            outside.done.cancel()
+        self._overflow.clear()
+        self._spill.clear()
         unfinished = set(self._tasks)
         for task in unfinished:
             task.cancel()
         if unfinished:
-            await asyncio.wait(unfinished)
+            await asyncio.wait(unfinished, timeout=_CANCEL_SECONDS)
         return lost
 
-    def _enter(self, key: Key, change: C, apply: Apply[C]) -> asyncio.Future[None]:
-        if not self._overflow and self._fits(change):
-            return self._enqueue(key, change, apply).done
-        caller = _Overflow(key, change, apply, _future())
-        self._overflow.append(caller)
-        return caller.done
+    def _put_outside(self, key: Key, change: C, apply: Apply[C], done: asyncio.Future[None]) -> asyncio.Future[None]:
+        try:
+            self._overflow[key] = _Overflow(self._spill.put(change), change.size_bytes, apply, done)
+        except OSError as exc:
+            self._overflow.pop(key, None)
+            logger.error("Lost: %s %s: no room in memory, nor on disk: %s", key.pk, key.sk, type(exc).__name__)
+            _answer(done, BacklogFullError("A write was lost: there is no room for it in memory, nor on disk."))
+        return done
 
     def _let_in(self) -> None:
-        while self._overflow and self._fits(self._overflow[0].change):
-            caller = self._overflow.popleft()
-            entry = self._enqueue(caller.key, caller.change, caller.apply)
-            entry.done.add_done_callback(partial(_pass_on, caller.done))
+        while self._overflow:
+            key, outside = next(iter(self._overflow.items()))
+            if not self._fits(outside.size_bytes):
+                return
+            del self._overflow[key]
+            entry = self._enqueue(key, self._spill.take(outside.place), outside.apply)
+            entry.done.add_done_callback(partial(_pass_on, outside.done))
+        self._spill.clear()
 
-    def _fits(self, change: Change) -> bool:
-        return self._pending_bytes == 0 or self._pending_bytes + change.size_bytes <= self._max_pending_bytes
+    def _fits(self, size_bytes: int) -> bool:
+        return self._pending_bytes == 0 or self._pending_bytes + size_bytes <= self._max_pending_bytes
 
     def _enqueue(self, key: Key, change: C, apply: Apply[C]) -> _Entry[C]:
         lane = self._partitions.setdefault(key.pk, {}).setdefault(key.sk, _Lane())

@@ -19,7 +19,9 @@ from chainlit_dynamodb.dynamodb.failures import service_failure, transport_failu
 from chainlit_dynamodb.errors import CredentialsError, TransientError
 
 CONNECT_SECONDS: Final = 5.0
-READ_SECONDS: Final = 15.0
+READ_ANSWER_SECONDS: Final = 8.0
+"""Somebody waits: there is time for a second and a third try."""
+WRITE_ANSWER_SECONDS: Final = 15.0
 READ_CONNECTIONS: Final = 32
 WRITE_CONNECTIONS: Final = 48
 _READS: Final = frozenset({"GetItem", "BatchGetItem", "Query"})
@@ -142,8 +144,8 @@ class AioTransport:
         endpoint = endpoint.with_path(endpoint.raw_path, encoded=True)  # proxies want the "/" that an URL may lack
         return _Connection(
             loop,
-            _session(target, READ_CONNECTIONS),
-            _session(target, WRITE_CONNECTIONS),
+            _session(target, READ_CONNECTIONS, READ_ANSWER_SECONDS),
+            _session(target, WRITE_CONNECTIONS, WRITE_ANSWER_SECONDS),
             AwsCredentials(target.session),
             target.region_name,
             endpoint,
@@ -151,10 +153,10 @@ class AioTransport:
         )
 
 
-def _session(target: Target, connections: int) -> aiohttp.ClientSession:
+def _session(target: Target, connections: int, answer_seconds: float) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=connections, ssl=target.tls or True),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=answer_seconds),
     )
 
 
