@@ -34,7 +34,7 @@ from chainlit_dynamodb.dynamodb.transport import Transport
 from chainlit_dynamodb.errors import ConfigurationError, CursorError
 from chainlit_dynamodb.rows.large_values import COMPRESS_ABOVE_BYTES
 from chainlit_dynamodb.rows.rows import Rows
-from chainlit_dynamodb.schema import FAVORITE
+from chainlit_dynamodb.schema import FAVORITE, USER_MESSAGE
 from chainlit_dynamodb.session import (
     identifier_in_session,
     in_session,
@@ -55,7 +55,6 @@ logger = logging.getLogger("chainlit.DynamoDB")
 
 CLOSE_SECONDS: Final = 10.0
 RETRY: Final = RetryPolicies()
-USER_MESSAGE: Final = "user_message"
 
 
 def _no_threads() -> PaginatedResponse[ThreadDict]:

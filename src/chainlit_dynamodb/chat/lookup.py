@@ -6,14 +6,17 @@ after a restart, so for those chats a row is kept.
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 from cachetools import LRUCache
 
 from chainlit_dynamodb.dynamodb.expressions import Update, any_of, equals, missing
-from chainlit_dynamodb.errors import ConditionFailedError, InvalidIdError
+from chainlit_dynamodb.errors import ChainlitDynamoDBError, ConditionFailedError, InvalidIdError
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import THREAD_ID, step_lookup_key
+
+logger = logging.getLogger("chainlit.DynamoDB")
 
 _REMEMBERED: Final = 50_000
 
@@ -52,6 +55,9 @@ class StepLookup:
             await self._rows.update(step_lookup_key(step_id), update, condition=free)
         except ConditionFailedError:
             return
+        except ChainlitDynamoDBError as exc:
+            logger.error("Feedback on step %s will not find its thread %s: %s", step_id, thread_id, exc)
+            raise
 
     async def find(self, step_id: str) -> str | None:
         """Return the thread of a step, or `None`.

@@ -72,9 +72,16 @@ class RetryPolicies:
 class Retries:
     """Retries the requests of one table, and warns once for all of them: in an outage every one of them fails."""
 
-    def __init__(self) -> None:
-        """Start without a warning."""
+    def __init__(self, table_name: str) -> None:
+        """Nothing has been warned of yet.
+
+        Args:
+            table_name: For messages.
+        """
+        self._table_name = table_name
         self._last_warning = float("-inf")
+        self._in_trouble_since: float | None = None
+        self._trying = 0
 
     async def run(
         self, policy: RetryPolicy, request: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
@@ -117,21 +124,43 @@ class Retries:
             before_sleep=self._before_sleep,
             reraise=True,
         )
-        async for attempt in attempts:
-            with attempt:
-                if attempt.retry_state.attempt_number == 1:
-                    raise failure
-                return await request(*args, **kwargs)
+        self._trying += 1
+        try:
+            async for attempt in attempts:
+                with attempt:
+                    if attempt.retry_state.attempt_number == 1:
+                        raise failure
+                    answer = await request(*args, **kwargs)
+                    self._say_it_answers_again()
+                    return answer
+        finally:
+            self._trying -= 1
         raise AssertionError("unreachable: the last failure is raised")
 
     def _before_sleep(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         level = logging.WARNING if state.attempt_number >= _QUIET_TRIES and self._may_warn() else logging.DEBUG
-        logger.log(level, "DynamoDB did not take a request %d times: %s", state.attempt_number, error)
+        logger.log(
+            level,
+            "DynamoDB did not take a request for table %s %d times, %d requests are being tried again: %s",
+            self._table_name,
+            state.attempt_number,
+            self._trying,
+            error,
+        )
 
     def _may_warn(self) -> bool:
         now = time.monotonic()
         if now - self._last_warning < _WARN_EVERY_SECONDS:
             return False
         self._last_warning = now
+        if self._in_trouble_since is None:
+            self._in_trouble_since = now
         return True
+
+    def _say_it_answers_again(self) -> None:
+        since, self._in_trouble_since = self._in_trouble_since, None
+        if since is not None:
+            logger.warning(
+                "DynamoDB answers again for table %s, after %.0f s", self._table_name, time.monotonic() - since
+            )
