@@ -170,3 +170,9 @@ def test_chunks_are_full_but_for_the_last_and_keep_the_order(items: list[int], s
     assert [item for chunk in cut for item in chunk] == items
     assert all(len(chunk) == size for chunk in cut[:-1])
     assert all(cut)
+
+
+@pytest.mark.parametrize("combine", [all_of, any_of])
+def test_one_condition_alone_has_no_parentheses(combine: Any) -> None:
+    alone = missing("a")
+    assert combine(combine(alone))(Placeholders()) == alone(Placeholders())

@@ -78,12 +78,18 @@ def begins_with(attribute: str, prefix: str) -> Condition:
 
 def all_of(*conditions: Condition) -> Condition:
     """Hold if all of them hold."""
-    return lambda placeholders: " AND ".join(f"({c(placeholders)})" for c in conditions)
+    return _joined(" AND ", conditions)
 
 
 def any_of(*conditions: Condition) -> Condition:
     """Hold if one of them holds."""
-    return lambda placeholders: " OR ".join(f"({c(placeholders)})" for c in conditions)
+    return _joined(" OR ", conditions)
+
+
+def _joined(operator: str, conditions: tuple[Condition, ...]) -> Condition:
+    if len(conditions) == 1:  # parentheses that change nothing are refused
+        return conditions[0]
+    return lambda placeholders: operator.join(f"({condition(placeholders)})" for condition in conditions)
 
 
 def _compare(attribute: str, operator: str, value: AttributeValue, inside: str | None) -> Condition:
