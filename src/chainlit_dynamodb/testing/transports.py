@@ -13,9 +13,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from chainlit_dynamodb.dynamodb.transport import Transport
+from chainlit_dynamodb.errors import RequestError, TransientError
 from chainlit_dynamodb.schema import INDEX_NAME, PK, SK
 
 
@@ -129,6 +131,73 @@ class Failing(Wrapped):
         if not self.operations or operation in self.operations:
             raise self.error
         return await super().call(operation, request)
+
+
+class LosingAnswers(Wrapped):
+    """Does requests of one operation whose answers get lost: the caller has to try again."""
+
+    def __init__(
+        self, inner: Transport, operation: str, sk: str, *, meanwhile: Callable[[], Awaitable[Any]] | None = None
+    ) -> None:
+        """Lose one answer.
+
+        Args:
+            inner: Does the requests.
+            operation: Whose answer is lost.
+            sk: The sort key of the row it is about.
+            meanwhile: What happens after the request, before the caller hears that there is no answer.
+        """
+        super().__init__(inner)
+        self.lost = 0
+        self._operation = operation
+        self._sk = sk
+        self._meanwhile = meanwhile
+
+    async def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a request; once, lose its answer."""
+        answer = await super().call(operation, request)
+        if self.lost or (operation, _sk_of(request)) != (self._operation, self._sk):
+            return answer
+        self.lost += 1
+        if self._meanwhile is not None:
+            await self._meanwhile()
+        raise TransientError(operation, "Timeout", "the answer is lost")
+
+
+class ExecutingLate(Wrapped):
+    """A service that takes its time: a first attempt seems to be lost, and is executed when it is told to."""
+
+    def __init__(self, inner: Transport, operation: str, sk: str) -> None:
+        """Keep one request.
+
+        Args:
+            inner: Does the requests.
+            operation: Which operation is late.
+            sk: The sort key of the row it is about.
+        """
+        super().__init__(inner)
+        self._operation = operation
+        self._sk = sk
+        self._late: Mapping[str, Any] | None = None
+
+    async def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a request; the first one of its kind not yet."""
+        if self._late is None and (operation, _sk_of(request)) == (self._operation, self._sk):
+            self._late = request
+            raise TransientError(operation, "Timeout", "no answer in time")
+        return await super().call(operation, request)
+
+    async def execute(self) -> None:
+        """Execute the late attempt now; nobody hears of its answer."""
+        if self._late is None:
+            raise LookupError("there is no late request")
+        with suppress(RequestError):
+            await super().call(self._operation, self._late)
+
+
+def _sk_of(request: Mapping[str, Any]) -> str:
+    sk: str = (request.get("Key") or request.get("Item") or {}).get(SK, {}).get("S", "")
+    return sk
 
 
 class Meanwhile(Wrapped):
