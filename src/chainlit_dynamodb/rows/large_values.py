@@ -270,6 +270,12 @@ def _is_own_first_try(before: Any, ours: Any) -> bool:
     return isinstance(before, Split) and isinstance(ours, Split) and before.generation == ours.generation
 
 
+def is_named(fitted: Fitted, row: Item) -> bool:
+    """Return whether a row names parts that were stored for an update."""
+    ours = {**fitted.update.default, **fitted.update.assign}
+    return any(_is_own_first_try(row.get(name), ours.get(name)) for name in fitted.parts)
+
+
 def _part(key: Key, name: str, note: Split, number: int, content: bytes) -> Item:
     place = part_key(key, name, note.generation, number).attributes()
     return {**place, PART_DATA: _PLAIN_BYTES + content}

@@ -25,7 +25,7 @@ from chainlit_dynamodb.errors import (
     TransientError,
 )
 from chainlit_dynamodb.rows.burial import living, outdated, tombstone_of
-from chainlit_dynamodb.rows.large_values import COMPRESS_ABOVE_BYTES, Fitted, LargeValues
+from chainlit_dynamodb.rows.large_values import COMPRESS_ABOVE_BYTES, Fitted, LargeValues, is_named
 from chainlit_dynamodb.rows.stamps import Stamps, filling_gaps, not_overtaken, stamped
 from chainlit_dynamodb.schema import (
     BURIED_AT,
@@ -265,9 +265,8 @@ class Rows:
                 if not isinstance(newer, str) or newer <= stamp or BURIED_AT in exc.item:
                     raise
             if self.stamps.is_overtaken(stamp, newer):
-                update = filling_gaps(update)
-            else:
-                stamp = self.stamps.later_than(newer, stamp)
+                return await self._update_stamped(key, filling_gaps(update), condition, stamp)
+            stamp = self.stamps.later_than(newer, stamp)
         raise TransientError("UpdateItem", "Contention", "other processes keep changing this row")
 
     async def _update_stamped(self, key: Key, update: Update, condition: Condition | None, stamp: str) -> Item:
@@ -290,8 +289,7 @@ class Rows:
                 key.attributes(), fitted.update, condition=condition, return_values="UPDATED_OLD"
             )
         except ConditionFailedError as exc:
-            if STAMP in update.assign and exc.item.get(STAMP) == update.assign[STAMP]:
-                # Only the answer was lost: the row is as this write has left it.
+            if _has_happened(fitted, exc.item):  # only the answer was lost
                 return {name: exc.item[name] for name in update.default if name in exc.item}
             await self._values.discard(fitted)
             raise
@@ -380,6 +378,15 @@ class Rows:
             raise
         for write, fit in zip(writes, fitted, strict=True):
             await self._values.tidy(write.key, fit, _replaced(write))
+
+
+def _has_happened(fitted: Fitted, row: Item) -> bool:
+    """Return whether a refused write is there already: the row has its stamp, or names parts that are its own.
+
+    Its stamp is gone where another process has written something else since; its parts must not go then.
+    """
+    stamp = fitted.update.assign.get(STAMP)
+    return (stamp is not None and row.get(STAMP) == stamp) or is_named(fitted, row)
 
 
 def _with_key(attributes: Sequence[str]) -> Sequence[str]:
