@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from chainlit_dynamodb.dynamodb.codec import Item, weight_bytes
-from chainlit_dynamodb.dynamodb.expressions import Condition, Update, all_of, equals, exists, less, missing
+from chainlit_dynamodb.dynamodb.expressions import Condition, Update, all_of, any_of, equals, exists, less, missing
 from chainlit_dynamodb.schema import (
     CREATED_AT,
     DELETED_AT,
@@ -236,8 +236,7 @@ def thread_update(thread_id: str, change: ThreadChange, row: Item, moment: str) 
     if change.activity:
         assign[INDEX_SK] = activity_sk(change.activity)
         default.pop(INDEX_SK, None)
-    if not change.assign and change.metadata is None and change.activity:
-        conditions.append(less(INDEX_SK, activity_sk(change.activity)))
+        conditions.append(any_of(missing(INDEX_SK), less(INDEX_SK, activity_sk(change.activity))))
     update = Update(
         assign={name: value for name, value in assign.items() if value is not None},
         default=default,

@@ -16,6 +16,8 @@ _ISO: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d+))?)?(?:([+-]\d\d):?(\d\d))?Z?)?", re.ASCII
 )
 """Day, minute, second, fraction and zone: each version of Python reads other forms than the last."""
+_DISTANCES: Final = (timedelta(microseconds=1), timedelta(seconds=1))
+"""A time without a fraction sorts behind the microseconds that follow it."""
 _last = datetime.min.replace(tzinfo=timezone.utc)
 
 
@@ -27,12 +29,20 @@ def now() -> str:
 
 
 def just_after(timestamp: str) -> str:
-    """Return the next moment after a time in the form of `now`; for any other text, one that sorts behind it."""
+    """Return the time in the form of `now` that sorts right behind a text: a time, with or without a zone.
+
+    For any other text, return one that sorts behind it.
+    """
+    match = _ISO.fullmatch(timestamp)
     try:
-        moment = datetime.fromisoformat(timestamp.removesuffix("Z")).replace(tzinfo=timezone.utc)
-        return _format(moment + timedelta(microseconds=1))
+        moment = _moment(match, "+00:00") if match else None
+        for distance in _DISTANCES:
+            later = _format(moment + distance) if moment else ""
+            if later > timestamp:
+                return later
     except (ValueError, OverflowError):
-        return f"{timestamp}~"
+        pass
+    return f"{timestamp}~"
 
 
 def normalized(timestamp: object) -> str | None:
@@ -50,13 +60,17 @@ def normalized(timestamp: object) -> str | None:
     match = _ISO.fullmatch(timestamp)
     if match is None:
         return None
-    day, minute, second, fraction, zone_hours, zone_minutes = match.groups()
-    time = f"{minute or '00:00'}:{second or '00'}.{(fraction or '')[:6]:0<6}"
+    _, _, _, _, zone_hours, zone_minutes = match.groups()
     try:
-        moment = datetime.fromisoformat(f"{day}T{time}{zone_hours or '+00'}:{zone_minutes or '00'}")
+        moment = _moment(match, f"{zone_hours or '+00'}:{zone_minutes or '00'}")
         return _format(moment.astimezone(timezone.utc))
     except (ValueError, OverflowError):
         return None
+
+
+def _moment(match: re.Match[str], zone: str) -> datetime:
+    day, minute, second, fraction, _, _ = match.groups()
+    return datetime.fromisoformat(f"{day}T{minute or '00:00'}:{second or '00'}.{(fraction or '')[:6]:0<6}{zone}")
 
 
 def _format(moment: datetime) -> str:

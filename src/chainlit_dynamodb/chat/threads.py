@@ -12,7 +12,6 @@ from cachetools import LRUCache
 from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.changes import ThreadChange, thread_change, thread_update
 from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers
-from chainlit_dynamodb.chat.presentation import last_activity
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer
@@ -22,12 +21,14 @@ from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import (
     CREATED_AT,
     DELETED_AT,
+    INDEX_SK,
     METADATA,
     METADATA_VERSION,
     USER_ID,
     USER_IDENTIFIER,
     Key,
     activity_sk,
+    parse_activity_sk,
     parse_thread_pk,
     thread_key,
     user_threads_pk,
@@ -118,7 +119,7 @@ class Threads:
         moment = clock.now()
         if user_id:
             self._recent.touch(user_threads_pk(user_id), thread_id, activity_sk(moment))
-        await self._write(thread_id, ThreadChange(activity=moment))
+        await self._write(thread_id, ThreadChange(activity=moment, stamp=self._rows.stamps.next()))
 
     async def author(self, thread_id: str) -> str:
         """Return the identifier of a thread's owner, or "" if there is no such thread or it has none.
@@ -137,8 +138,6 @@ class Threads:
         key = thread_key(thread_id)
         if self._tombstones.knows(thread_id):
             return
-        if change.creates and (early := self._early.pop(thread_id, None)):
-            change = early.then(change)
         moving = [thread_id] if change.creates else []
         self._moving.update(moving)
         try:
@@ -148,6 +147,8 @@ class Threads:
             self._moving += Counter()  # drops what is down to 0
 
     async def _apply(self, key: Key, change: ThreadChange) -> None:
+        if early := self._early.pop(parse_thread_pk(key.pk), None):
+            change = early.then(change)
         for _ in range(_MERGE_TRIES):
             try:
                 old = await self._store(key, change)
@@ -165,8 +166,7 @@ class Threads:
     async def _store(self, key: Key, change: ThreadChange) -> Item:
         row = await self._metadata_of(key) if change.metadata is not None else {}
         update, condition = thread_update(parse_thread_pk(key.pk), change, row, clock.now())
-        stamp = change.stamp if change.assign or change.metadata is not None else None
-        return await self._rows.update(key, update, condition=condition, stamp=stamp)
+        return await self._rows.update(key, update, condition=condition, stamp=change.stamp)
 
     async def _metadata_of(self, key: Key) -> Item:
         wanted = [METADATA, METADATA_VERSION]
@@ -204,7 +204,7 @@ def _size_bytes(change: ThreadChange) -> int:
 
 def _above(change: ThreadChange, row: Item) -> ThreadChange:
     """Return a change whose activity is not placed below what the row says: clocks differ, and step back."""
-    last = last_activity(row)
-    if change.activity is None or last is None or change.activity > last:
+    place = row.get(INDEX_SK)
+    if change.activity is None or not isinstance(place, str) or activity_sk(change.activity) > place:
         return change
-    return replace(change, activity=clock.just_after(last))
+    return replace(change, activity=clock.just_after(parse_activity_sk(place)))
