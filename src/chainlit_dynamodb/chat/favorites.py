@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.presentation import StepView, public_step
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.expressions import Update, all_of, any_of, at_most, exists, missing
-from chainlit_dynamodb.errors import ConditionFailedError
+from chainlit_dynamodb.errors import ConditionFailedError, TransientError
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import (
     FAVORITE,
@@ -24,6 +25,8 @@ from chainlit_dynamodb.schema import (
     step_key,
     user_favorites_pk,
 )
+
+_STAMP_TRIES: Final = 20
 
 
 class Favorites:
@@ -66,22 +69,34 @@ class Favorites:
         key = step_key(thread_id, step_id)
         partition = user_favorites_pk(user_id)
         index_sk = favorite_sk(clock.normalized(created_at) or created_at, step_id)
-        stamp = self._rows.stamps.next()
-        assign = {METADATA: {**metadata, FAVORITE: favorite}, FAVORITE_STAMP: stamp}
+        assign = {METADATA: {**metadata, FAVORITE: favorite}}
         if favorite:
             update = Update(assign={**assign, INDEX_PK: partition, INDEX_SK: index_sk})
         else:
             update = Update(assign=assign, remove=[INDEX_PK, INDEX_SK])
-        newest = any_of(missing(FAVORITE_STAMP), at_most(FAVORITE_STAMP, stamp))
+        stamp = self._rows.stamps.next()
         await self._writer.flush(key.pk)
-        try:
-            await self._rows.update(key, update, condition=all_of(exists(PK), newest))
-        except ConditionFailedError as exc:
-            # A newer star, set meanwhile, is the one that counts.
-            return bool(exc.item) and FAVORITE_STAMP in exc.item
-        if favorite:
+        is_there = await self._store(key, update, stamp)
+        if favorite and is_there:
             self._recent.touch(partition, "\0".join(key), index_sk)
-        return True
+        return is_there
+
+    async def _store(self, key: Key, update: Update, stamp: str) -> bool:
+        """Change a step unless this process was asked for another star later; return whether there is such a step."""
+        for _ in range(_STAMP_TRIES):
+            newest = any_of(missing(FAVORITE_STAMP), at_most(FAVORITE_STAMP, stamp))
+            marked = replace(update, assign={**update.assign, FAVORITE_STAMP: stamp})
+            try:
+                await self._rows.update(key, marked, condition=all_of(exists(PK), newest))
+                return True
+            except ConditionFailedError as exc:
+                newer = exc.item.get(FAVORITE_STAMP)
+            if not isinstance(newer, str):
+                return False
+            if self._rows.stamps.is_overtaken(stamp, newer):
+                return True
+            stamp = self._rows.stamps.later_than(newer, stamp)
+        raise TransientError("UpdateItem", "Contention", "other processes keep changing this favourite")
 
     async def of_user(self, user_id: str) -> list[StepView]:
         """Read the favourite steps of a user, newest first.
