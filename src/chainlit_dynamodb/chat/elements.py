@@ -128,7 +128,8 @@ class Elements:
             await self._drop(change.assign.get(OBJECT_KEY))
             return
         if await self._went_meanwhile(key, change.assign):
-            await self._remove(key, self._rows.delete)
+            is_swept = self._tombstones.knows(parse_thread_pk(key.pk))
+            await self._remove(key, self._rows.delete if is_swept else self._rows.bury)
 
     def _is_gone(self, key: Key, fields: Item) -> bool:
         step_id = fields.get(FOR_ID)

@@ -223,7 +223,8 @@ class Transcript:
         thread: Its own row.
         steps: Its steps, in order.
         elements: Its elements, in order.
-        ghosts: Ids of steps that are left of a deleted step, below which they were; they are not shown.
+        ghosts: Ids of what is left of deleted steps: steps that were below one, and deleted ones that still have
+            elements. Neither is shown.
     """
 
     thread: ThreadView
@@ -264,13 +265,21 @@ def assemble(rows: Iterable[Item], buried: Collection[str] = ()) -> Transcript |
     if skipped:
         logger.warning("Thread %s: %d malformed rows are not shown", shown["id"], skipped)
     elements.sort(key=itemgetter(0))
-    ghosts = _below({parse_step_sk(sk) for sk in buried if is_step_sk(sk)}, steps)
+    deleted = {parse_step_sk(sk) for sk in buried if is_step_sk(sk)}
+    below = _below(deleted, steps)
+    owners = {owner for _, element in elements if isinstance(owner := element.get("forId"), str)}
+    ghosts = below | (deleted & owners)
     return Transcript(
         shown,
-        in_order([step for step in steps if step["id"] not in ghosts]),
-        [element for _, element in elements if element.get("forId") not in ghosts],
+        in_order([step for step in steps if step["id"] not in below]),
+        [element for _, element in elements if not _is_for(element, ghosts)],
         ghosts,
     )
+
+
+def _is_for(element: ElementView, step_ids: Collection[str]) -> bool:
+    owner = element.get("forId")
+    return isinstance(owner, str) and owner in step_ids
 
 
 def _below(deleted: set[str], steps: list[StepView]) -> frozenset[str]:
