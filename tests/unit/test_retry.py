@@ -43,24 +43,24 @@ def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 async def test_an_answer_at_once_costs_one_request_and_no_delay(sleeps: list[float]) -> None:
     service = Service(0)
-    assert await Retries().run(RetryPolicy(5), service) == "answer"
+    assert await Retries("chats").run(RetryPolicy(5), service) == "answer"
     assert (service.calls, sleeps) == (1, [])
 
 
 async def test_throttling_is_outlasted(sleeps: list[float]) -> None:
     service = Service(9)
-    assert await Retries().run(RetryPolicy(5), service) == "answer"
+    assert await Retries("chats").run(RetryPolicy(5), service) == "answer"
     assert service.calls == 10
 
 
 async def test_there_is_a_delay_before_every_further_try(sleeps: list[float]) -> None:
-    await Retries().run(RetryPolicy(5), Service(7))
+    await Retries("chats").run(RetryPolicy(5), Service(7))
     assert len(sleeps) == 7
 
 
 async def test_delays_are_drawn_between_zero_and_a_bound_that_doubles(sleeps: list[float]) -> None:
     for _ in range(40):
-        await Retries().run(RetryPolicy(5), Service(6))
+        await Retries("chats").run(RetryPolicy(5), Service(6))
     rounds = [sleeps[at::6] for at in range(6)]
     bounds = [0.05 * 2**number for number in range(6)]
     assert all(0 <= max(drawn) <= bound for drawn, bound in zip(rounds, bounds, strict=True))
@@ -69,20 +69,20 @@ async def test_delays_are_drawn_between_zero_and_a_bound_that_doubles(sleeps: li
 
 
 async def test_no_delay_is_longer_than_five_seconds(sleeps: list[float]) -> None:
-    await Retries().run(RetryPolicy(5), Service(40))
+    await Retries("chats").run(RetryPolicy(5), Service(40))
     assert 2 < max(sleeps) <= 5
 
 
 async def test_two_callers_do_not_wait_alike(sleeps: list[float]) -> None:
-    await Retries().run(RetryPolicy(5), Service(8))
-    await Retries().run(RetryPolicy(5), Service(8))
+    await Retries("chats").run(RetryPolicy(5), Service(8))
+    await Retries("chats").run(RetryPolicy(5), Service(8))
     assert sleeps[:8] != sleeps[8:]
 
 
 async def test_the_last_failure_is_raised_when_the_time_is_over() -> None:
     service = Service(1_000_000)
     with pytest.raises(TransientError) as caught:
-        await Retries().run(RetryPolicy(0), service)
+        await Retries("chats").run(RetryPolicy(0), service)
     assert caught.value is service.error
     assert service.calls == 1
 
@@ -96,7 +96,7 @@ async def test_the_time_of_the_first_try_counts() -> None:
         raise TransientError("GetItem", "TimeoutError", "no answer")
 
     with pytest.raises(TransientError):
-        await Retries().run(RetryPolicy(0.04), request)
+        await Retries("chats").run(RetryPolicy(0.04), request)
     assert len(calls) == 1
 
 
@@ -108,14 +108,14 @@ async def test_every_try_has_the_arguments() -> None:
         if len(seen) < 3:
             raise TransientError("GetItem", "ThrottlingException", "slow down")
 
-    await Retries().run(RetryPolicy(5), request, 1, text="x")
+    await Retries("chats").run(RetryPolicy(5), request, 1, text="x")
     assert seen == [(1, "x")] * 3
 
 
 async def test_a_refusal_for_good_is_raised_at_once(sleeps: list[float]) -> None:
     service = Service(3, AccessDeniedError("GetItem", "AccessDeniedException", "allow it"))
     with pytest.raises(AccessDeniedError):
-        await Retries().run(RetryPolicy(5), service)
+        await Retries("chats").run(RetryPolicy(5), service)
     assert (service.calls, sleeps) == (1, [])
 
 
@@ -129,13 +129,13 @@ async def test_a_refusal_for_good_among_retries_is_raised_at_once(sleeps: list[f
         raise TransientError("GetItem", "ThrottlingException", "slow down")
 
     with pytest.raises(ValueError, match="a bug"):
-        await Retries().run(RetryPolicy(5), request)
+        await Retries("chats").run(RetryPolicy(5), request)
     assert len(calls) == 4
 
 
 async def test_cancelling_ends_the_tries() -> None:
     service = Service(1_000_000)
-    task = asyncio.create_task(Retries().run(RetryPolicy(60), service))
+    task = asyncio.create_task(Retries("chats").run(RetryPolicy(60), service))
     await asyncio.sleep(0.05)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -144,14 +144,14 @@ async def test_cancelling_ends_the_tries() -> None:
 
 async def test_passing_trouble_is_not_worth_a_warning(sleeps: list[float], caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "chainlit.DynamoDB"):
-        await Retries().run(RetryPolicy(5), Service(3))
+        await Retries("chats").run(RetryPolicy(5), Service(3))
     assert [record.levelno for record in caplog.records] == [logging.DEBUG] * 3
 
 
 async def test_lasting_trouble_is_warned_of_once_for_all_requests(
     sleeps: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    retries = Retries()
+    retries = Retries("chats")
     with caplog.at_level(logging.DEBUG, "chainlit.DynamoDB"):
         await asyncio.gather(*(retries.run(RetryPolicy(5), Service(8)) for _ in range(20)))
     (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]

@@ -17,7 +17,8 @@ from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.expressions import Condition, Update, all_of, any_of, equals, exists, missing
 from chainlit_dynamodb.errors import TransactionCancelledError
-from chainlit_dynamodb.rows.rows import Rows, Write
+from chainlit_dynamodb.rows.rows import Rows
+from chainlit_dynamodb.rows.transactions import Write
 from chainlit_dynamodb.schema import (
     COMMENT,
     FEEDBACK,

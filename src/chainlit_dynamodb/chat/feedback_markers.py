@@ -10,7 +10,8 @@ from chainlit_dynamodb.chat.presentation import feedback_value
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.expressions import Update, equals_set, exists
 from chainlit_dynamodb.errors import ConditionFailedError
-from chainlit_dynamodb.rows.rows import Rows, Write
+from chainlit_dynamodb.rows.rows import Rows
+from chainlit_dynamodb.rows.transactions import Write
 from chainlit_dynamodb.schema import (
     FEEDBACK_VALUES,
     INDEX_PK,

@@ -93,9 +93,15 @@ class Tombstones:
 
         Cost: a sweep, the first time.
         """
-        if thread_id not in self._deleted_threads:
-            self.mark(thread_id)
+        if thread_id in self._deleted_threads:
+            return
+        self.mark(thread_id)
+        logger.info("Thread %s was deleted elsewhere: what was written to it since goes too", thread_id)
+        try:
             await self._sweep.thread(thread_id)
+        except ChainlitDynamoDBError as exc:
+            logger.warning("A deleted thread is swept again later: %s: %s", thread_id, exc)
+            self.sweep_again(thread_id)
 
     def sweep_again(self, thread_id: str) -> None:
         """Sweep a deleted thread once more, later: other processes may not have heard of it yet. Cost: a sweep."""
@@ -104,8 +110,8 @@ class Tombstones:
             task.add_done_callback(lambda _: self._sweeps.pop(thread_id, None))
 
     async def close(self) -> None:
-        """Leave the sweeps that are due later."""
-        waiting = list(self._sweeps.values())
+        """Leave the sweeps that are due later, and looks at threads that nobody waits for any more."""
+        waiting = [*self._sweeps.values(), *self._checks.values()]
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)

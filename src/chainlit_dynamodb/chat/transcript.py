@@ -39,6 +39,13 @@ class Transcripts:
         self._steps = steps
         self._chores: set[asyncio.Task[None]] = set()
 
+    async def close(self) -> None:
+        """Leave deleted turns to whoever reads next."""
+        chores = list(self._chores)
+        for chore in chores:
+            chore.cancel()
+        await asyncio.gather(*chores, return_exceptions=True)
+
     async def get(self, thread_id: str) -> ThreadView | None:
         """Read a thread whole, with all writes this process has begun and fresh URLs.
 
@@ -62,13 +69,6 @@ class Transcripts:
             self._rows.tidy(found)
         elements = await self._files.with_urls(transcript.elements)
         return {**transcript.thread, "steps": transcript.steps, "elements": elements}
-
-    async def close(self) -> None:
-        """Leave to the next reader what is left of deleted steps."""
-        chores = list(self._chores)
-        for chore in chores:
-            chore.cancel()
-        await asyncio.gather(*chores, return_exceptions=True)
 
     async def _assembled(self, found: Partition) -> Transcript | None:
         if len(found.rows) < _MANY_ROWS:

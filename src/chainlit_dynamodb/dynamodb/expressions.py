@@ -81,6 +81,11 @@ def all_of(*conditions: Condition) -> Condition:
     return _joined(" AND ", conditions)
 
 
+def both(one: Condition, other: Condition | None) -> Condition:
+    """Hold if this holds, and the other one if there is any."""
+    return one if other is None else all_of(one, other)
+
+
 def any_of(*conditions: Condition) -> Condition:
     """Hold if one of them holds."""
     return _joined(" OR ", conditions)

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from collections.abc import AsyncIterator, Collection, Sequence
+from typing import Final, NamedTuple
 
 from chainlit_dynamodb.dynamodb.codec import Item
-from chainlit_dynamodb.dynamodb.expressions import Condition, Update, all_of, begins_with, equals, exists, missing
+from chainlit_dynamodb.dynamodb.expressions import (
+    Condition,
+    Update,
+    all_of,
+    begins_with,
+    both,
+    equals,
+    exists,
+    missing,
+)
 from chainlit_dynamodb.dynamodb.retry import RetryPolicy
 from chainlit_dynamodb.dynamodb.table import Query, Table
-from chainlit_dynamodb.dynamodb.table import Write as TableWrite
 from chainlit_dynamodb.errors import (
     ChainlitDynamoDBError,
     ConditionFailedError,
@@ -27,6 +34,7 @@ from chainlit_dynamodb.errors import (
 from chainlit_dynamodb.rows.burial import living, outdated, tombstone_of
 from chainlit_dynamodb.rows.large_values import COMPRESS_ABOVE_BYTES, Fitted, LargeValues, is_named
 from chainlit_dynamodb.rows.stamps import Stamps, filling_gaps, not_overtaken, stamped
+from chainlit_dynamodb.rows.transactions import Write, replaced, table_write
 from chainlit_dynamodb.schema import (
     BURIED_AT,
     INDEX_NAME,
@@ -43,28 +51,10 @@ from chainlit_dynamodb.schema import (
 
 logger = logging.getLogger("chainlit.DynamoDB")
 
-
 _LAST_RESORT_BYTES: Final = 1024
 """What stays in a row that came out too large for an item."""
 _CLEARED_PAGE_ITEMS: Final = 500
 _STAMP_TRIES: Final = 20
-
-
-@dataclass(frozen=True)
-class Write:
-    """One part of a transaction: an update of a row, or its deletion where `update` is `None`.
-
-    Attributes:
-        key: The row.
-        update: What to change.
-        condition: Must hold, or nothing changes.
-        before: The row as it was read; what it held and loses by the update is tidied away.
-    """
-
-    key: Key
-    update: Update | None = None
-    condition: Condition | None = None
-    before: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Partition(NamedTuple):
@@ -254,7 +244,7 @@ class Rows:
         Cost: 1 write unit per KB of the row after compression, and of each part; again for index entries it changes.
         """
         if is_buried_when_deleted(key):
-            condition = _both(missing(BURIED_AT), condition)
+            condition = both(missing(BURIED_AT), condition)
         if stamp is None:
             return await self._update(key, update, condition)
         for _ in range(_STAMP_TRIES):
@@ -273,7 +263,7 @@ class Rows:
         if not (update.assign or update.remove or update.default):
             return {}
         if update.assign or update.remove:
-            condition = _both(not_overtaken(stamp), condition)
+            condition = both(not_overtaken(stamp), condition)
         return await self._update(key, stamped(update, stamp), condition)
 
     async def _update(self, key: Key, update: Update, condition: Condition | None) -> Item:
@@ -371,13 +361,13 @@ class Rows:
         """
         fitted = [await self._values.fit(w.key, w.update or Update(), inline_bytes(w.key)) for w in writes]
         try:
-            await self._table.transact([_table_write(write, fit) for write, fit in zip(writes, fitted, strict=True)])
+            await self._table.transact([table_write(write, fit) for write, fit in zip(writes, fitted, strict=True)])
         except (TransactionCancelledError, ItemTooLargeError):
             for fit in fitted:
                 await self._values.discard(fit)
             raise
         for write, fit in zip(writes, fitted, strict=True):
-            await self._values.tidy(write.key, fit, _replaced(write))
+            await self._values.tidy(write.key, fit, replaced(write))
 
 
 def _has_happened(fitted: Fitted, row: Item) -> bool:
@@ -391,21 +381,3 @@ def _has_happened(fitted: Fitted, row: Item) -> bool:
 
 def _with_key(attributes: Sequence[str]) -> Sequence[str]:
     return tuple(dict.fromkeys((PK, SK, BURIED_AT, *attributes))) if attributes else ()
-
-
-def _both(one: Condition, other: Condition | None) -> Condition:
-    return one if other is None else all_of(one, other)
-
-
-def _table_write(write: Write, fitted: Fitted) -> TableWrite:
-    condition = write.condition
-    if is_buried_when_deleted(write.key):
-        condition = _both(missing(BURIED_AT), condition)
-    update = None if write.update is None else fitted.update
-    return TableWrite(write.key.attributes(), update, condition)
-
-
-def _replaced(write: Write) -> Item:
-    """Return what a write takes away of the row it was made for."""
-    changed = {*write.update.assign, *write.update.remove} if write.update else set(write.before)
-    return {name: value for name, value in write.before.items() if name in changed}
