@@ -154,6 +154,7 @@ async def test_lasting_trouble_is_warned_of_once_for_all_requests(
     retries = Retries("chats")
     with caplog.at_level(logging.DEBUG, "chainlit.DynamoDB"):
         await asyncio.gather(*(retries.run(RetryPolicy(5), Service(8)) for _ in range(20)))
-    (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert "4 times" in warning.getMessage()
+    warning, end = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert "answers again for table chats" in end.getMessage()
+    assert "table chats 4 times, 20 requests" in warning.getMessage()
     assert "ThrottlingException" in warning.getMessage()

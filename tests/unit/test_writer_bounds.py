@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
+
+import pytest
 
 from chainlit_dynamodb.chat.writer import Backlog, Writer
+from chainlit_dynamodb.errors import BacklogFullError
 from chainlit_dynamodb.schema import step_key
 from tests.unit.writing import OTHER_THREAD, REFUSAL, A, B, Change, Start, World, answers, settle
 
@@ -49,7 +53,7 @@ async def test_draining_gives_up_and_says_how_much_is_lost(world: World, writer:
 async def test_draining_counts_those_who_wait_for_room_and_they_write_no_more(world: World, start: Start) -> None:
     writer = Writer(max_pending_bytes=10)
     world.gate("1")
-    tasks = [start("1", A, 10, writer), start("2", B, 10, writer), start("3", B, 10, writer)]
+    tasks = [start("1", A, 10, writer), start("2", B, 10, writer), start("3", OTHER_THREAD, 10, writer)]
     await settle()
     assert await writer.drain(0.02) == 3
     await settle()
@@ -150,10 +154,50 @@ async def test_a_refusal_reaches_those_who_waited_for_room(world: World, start: 
     writer = Writer(max_pending_bytes=10)
     world.failures["2"] = REFUSAL
     gate = world.gate("1")
-    tasks = [start("1", A, 10, writer), start("2", B, 5, writer), start("3", B, 5, writer)]
+    tasks = [start("1", A, 10, writer), start("2", B, 5, writer), start("3", OTHER_THREAD, 5, writer)]
     await settle()
     gate.set()
     assert await answers(*tasks) == [None, REFUSAL, None]
+
+
+async def test_changes_of_one_row_merge_also_where_there_is_no_room(world: World, start: Start) -> None:
+    writer = Writer(max_pending_bytes=10)
+    gate = world.gate("full")
+    tasks = [start("full", A, 10, writer)]
+    tasks += [start(str(number), B, 10, writer) for number in range(5)]
+    await settle()
+    assert writer.backlog == Backlog(rows=1, changes=2, size_bytes=10)
+    gate.set()
+    await asyncio.gather(*tasks)
+    assert world.written == ["full", "0+1+2+3+4"]
+
+
+async def test_what_merges_with_what_waits_needs_no_room(world: World, start: Start) -> None:
+    writer = Writer(max_pending_bytes=10)
+    gate = world.gate("1")
+    tasks = [start("1", A, 5, writer), start("2", A, 5, writer), start("3", A, 5, writer)]
+    await settle()
+    assert writer.backlog == Backlog(rows=1, changes=2, size_bytes=10)
+    gate.set()
+    await asyncio.gather(*tasks)
+    assert world.written == ["1", "2+3"]
+
+
+async def test_a_full_disk_costs_the_write_and_says_so(
+    world: World, start: Start, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    writer = Writer(max_pending_bytes=10)
+    gate = world.gate("1")
+    tasks = [start("1", A, 10, writer), start("2", B, 10, writer)]
+    await settle()
+    gate.set()
+    kept, lost = await answers(*tasks)
+    assert (kept, type(lost)) == (None, BacklogFullError)
+    assert "Lost: THREAD#t STEP#b" in caplog.text
 
 
 async def test_flushing_waits_for_those_who_wait_for_room(world: World, start: Start) -> None:
