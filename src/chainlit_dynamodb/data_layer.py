@@ -19,12 +19,12 @@ from chainlit_dynamodb.chat.users import CACHE_SECONDS
 from chainlit_dynamodb.chat.writer import MAX_PENDING_BYTES, Backlog
 from chainlit_dynamodb.closing import close_all
 from chainlit_dynamodb.decorators import (
-    answered_in_time,
+    in_a_moment,
     in_background,
+    in_time,
     missing_if_impossible,
     nothing,
     queued,
-    taken_over,
 )
 from chainlit_dynamodb.dynamodb.connect import make_transport
 from chainlit_dynamodb.dynamodb.given_client import DynamoDBClient
@@ -145,17 +145,16 @@ class DynamoDBDataLayer(BaseDataLayer):
         found = await self._store.users.get(id_of(identifier))
         return None if found is None else PersistedUser(**found)
 
-    @answered_in_time
     async def create_user(self, user: User) -> PersistedUser | None:
         """Make a user, or refresh the metadata of one, keeping `id` and `createdAt`. Called at every login.
 
         Cost: 1 write unit per KB.
         """
-        stored = await self._store.users.upsert(id_of(user.identifier), dict_of(user.metadata) or {})
+        writing = self._store.users.upsert(id_of(user.identifier), dict_of(user.metadata) or {})
+        stored = await in_time("create_user", writing)
         return PersistedUser(**stored)
 
     @missing_if_impossible(str, level=logging.WARNING)
-    @answered_in_time
     async def upsert_feedback(self, feedback: Feedback) -> str:
         """Set the feedback of a step, replacing an earlier one, and put its id on the object.
 
@@ -166,7 +165,11 @@ class DynamoDBDataLayer(BaseDataLayer):
         """
         step_id, thread_id = id_of(feedback.forId), id_of(feedback.threadId) or None
         value, comment = feedback_value_of(feedback.value), text_of(feedback.comment)
-        found = None if value is None else await self._store.feedback.upsert(step_id, thread_id, value, comment)
+        if value is not None:
+            writing = self._store.feedback.upsert(step_id, thread_id, value, comment)
+            found = await in_time("upsert_feedback", writing)
+        else:
+            found = None
         if found is None:
             logger.warning("Feedback for an unknown step is not stored")
             return ""
@@ -174,7 +177,6 @@ class DynamoDBDataLayer(BaseDataLayer):
         return found
 
     @missing_if_impossible(bool)
-    @answered_in_time
     async def delete_feedback(self, feedback_id: str) -> bool:
         """Delete feedback by the id `upsert_feedback` gave.
 
@@ -183,7 +185,7 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: about 4 read units and 4 write units.
         """
-        return await self._store.feedback.delete(id_of(feedback_id))
+        return await in_time("delete_feedback", self._store.feedback.delete(id_of(feedback_id)))
 
     @queued
     @in_background
@@ -315,7 +317,6 @@ class DynamoDBDataLayer(BaseDataLayer):
         return PaginatedResponse(pageInfo=info, data=cast("list[ThreadDict]", page.threads))
 
     @missing_if_impossible(nothing, level=logging.WARNING)
-    @answered_in_time
     async def update_thread(
         self,
         thread_id: str,
@@ -341,7 +342,7 @@ class DynamoDBDataLayer(BaseDataLayer):
             metadata=dict_of(metadata),
             tags=list_of(tags),
         )
-        await (taken_over(writing) if in_session() else writing)
+        await (in_a_moment(writing) if in_session() else in_time("update_thread", writing))
 
     @missing_if_impossible(nothing)
     async def delete_thread(self, thread_id: str) -> None:
@@ -359,7 +360,6 @@ class DynamoDBDataLayer(BaseDataLayer):
         """Read a user's favourite steps, newest first. Cost: one query, and 1 read unit per 4 KB of each."""
         return cast("list[StepDict]", await self._store.favorites.of_user(id_of(user_id)))
 
-    @answered_in_time
     async def set_step_favorite(self, step_dict: StepDict, favorite: bool) -> StepDict:
         """Make a step a favourite of the session's user, or no favourite. Never queued, and so when it returns.
 
@@ -370,7 +370,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         """
         fields, favorite = step_fields(step_dict), favorite is True
         flagged = {**(dict_of(step_dict) or {}), "metadata": {**step_metadata(step_dict), FAVORITE: favorite}}
-        if not await self._set_favorite(fields, favorite):
+        if not await in_time("set_step_favorite", self._set_favorite(fields, favorite)):
             logger.warning("set_step_favorite: there is no such step: %s", fields["id"])
         return cast("StepDict", flagged)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import wraps
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
@@ -18,7 +18,7 @@ logger = logging.getLogger("chainlit.DynamoDB")
 
 AWAITED_SECONDS: Final = 20.0
 """Somebody waits in front of a browser."""
-TAKEN_OVER_SECONDS: Final = 3.0
+A_MOMENT_SECONDS: Final = 3.0
 """Chainlit's shutdown waits for the sessions that end, one after the other."""
 
 P = ParamSpec("P")
@@ -77,30 +77,32 @@ def in_background(method: Method[P]) -> Method[P]:
     return quiet
 
 
-def answered_in_time(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Let a write that somebody awaits end in a clear error, while the table does not take it.
+async def in_time(what: str, writing: Awaitable[T]) -> T:
+    """Wait for a write that somebody awaits, until a clear error is better than to wait on.
 
     What the write path has taken over by then is tried on.
+
+    Args:
+        what: The method, for the message.
+        writing: The write.
+
+    Raises:
+        TransientError: The table has not taken it.
     """
-
-    @wraps(method)
-    async def bounded(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return await asyncio.wait_for(method(*args, **kwargs), AWAITED_SECONDS)
-        except asyncio.TimeoutError as exc:
-            raise TransientError(method.__name__, "Timeout", "DynamoDB has not taken it yet. Try again.") from exc
-
-    return bounded
+    try:
+        return await asyncio.wait_for(writing, AWAITED_SECONDS)
+    except asyncio.TimeoutError as exc:
+        raise TransientError(what, "Timeout", "DynamoDB has not taken it yet. Try again.") from exc
 
 
-async def taken_over(writing: Coroutine[Any, Any, None]) -> None:
+async def in_a_moment(writing: Awaitable[None]) -> None:
     """Wait a moment for a write that Chainlit awaits, but no person, then leave it to the write path.
 
     Raises:
         ChainlitDynamoDBError: It was refused within that moment.
     """
     with suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(writing, TAKEN_OVER_SECONDS)
+        await asyncio.wait_for(writing, A_MOMENT_SECONDS)
 
 
 def missing_if_impossible(

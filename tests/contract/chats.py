@@ -159,9 +159,14 @@ async def steps_of(layer: Any, thread_id: str = "t1") -> dict[str, Any]:
     return {step["id"]: step for step in thread["steps"]}
 
 
+def living(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give the raw rows that are no tombstones of steps and elements."""
+    return [row for row in rows if "_buriedAt" not in row]
+
+
 def keys_of(rows: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Give the keys of raw rows."""
-    return [(row["PK"]["S"], row["SK"]["S"]) for row in rows]
+    """Give the keys of raw rows that are no tombstones of steps and elements."""
+    return [(row["PK"]["S"], row["SK"]["S"]) for row in living(rows)]
 
 
 def assert_clean(value: Any) -> None:

@@ -20,6 +20,7 @@ from tests.contract.chats import (
     enter_chat,
     ids,
     leave,
+    living,
     message,
     one_engine,
     start_thread,
@@ -157,7 +158,7 @@ async def test_an_element_for_no_message_is_not_kept(layer: Any, rows: Rows, for
     tasks = TaskList(tasks=[Task(title="x")])
     tasks.thread_id, tasks.for_id = "t1", ""
     await layer.create_element(tasks)
-    assert rows() == before
+    assert living(rows()) == before
 
 
 async def test_an_element_may_come_before_its_step_and_thread(layer: Any) -> None:
@@ -219,7 +220,7 @@ async def test_a_file_that_is_gone_costs_this_element_only(
     await start_thread(layer)
     before = rows()
     await layer.create_element(File(id="e1", name="a", path=str(tmp_path / "gone"), for_id="s1", thread_id="t1"))
-    assert rows() == before
+    assert living(rows()) == before
     assert [record.levelname for record in caplog.records if record.name == "chainlit.DynamoDB"] == ["ERROR"]
 
 
@@ -231,7 +232,7 @@ async def test_without_storage_files_are_not_kept(
     before = rows()
     await layer.create_element(text("e1"))
     await layer.create_element(text("e2"))
-    assert rows() == before
+    assert living(rows()) == before
     assert len([r for r in caplog.records if "storage_provider=" in r.message]) == 1
 
 
@@ -269,7 +270,7 @@ async def test_delete_element_takes_row_and_file(layer: Any, rows: Rows, storage
     before = rows()
     await layer.create_element(text())
     await layer.delete_element("e1", "t1")
-    assert rows() == before
+    assert living(rows()) == before
     assert b"hello" not in contents(storage)
 
 
@@ -278,7 +279,7 @@ async def test_delete_element_without_thread_uses_the_sessions(layer: Any, rows:
     before = rows()
     await layer.create_element(text())
     await layer.delete_element("e1")
-    assert rows() == before
+    assert living(rows()) == before
 
 
 async def test_a_late_create_of_a_deleted_element_does_nothing(layer: Any, rows: Rows, storage: Any) -> None:
@@ -287,7 +288,7 @@ async def test_a_late_create_of_a_deleted_element_does_nothing(layer: Any, rows:
     await layer.create_element(text())
     await layer.delete_element("e1", "t1")
     await layer.create_element(text(content="late"))
-    assert rows() == before
+    assert living(rows()) == before
     assert b"late" not in contents(storage)
 
 
@@ -309,7 +310,7 @@ async def test_an_element_for_a_deleted_step_is_not_kept(layer: Any, rows: Rows,
     await layer.delete_step("s1")
     before = rows()
     await layer.create_element(text())
-    assert rows() == before
+    assert living(rows()) == before
 
 
 @pytest.mark.parametrize("user", [BOB, None])
@@ -321,7 +322,7 @@ async def test_an_element_for_another_users_thread_is_refused(
     enter_chat("own", user)
     await layer.create_element(text())
     await layer.create_element(custom("e2"))
-    assert rows() == before
+    assert living(rows()) == before
     assert b"hello" not in contents(storage)
     assert len([r for r in caplog.records if "refused" in r.message]) == 2
 
@@ -332,7 +333,7 @@ async def test_deleting_another_users_element_is_refused(layer: Any, rows: Rows)
     before = rows()
     enter_chat("own", BOB)
     await layer.delete_element("e1", "t1")
-    assert rows() == before
+    assert living(rows()) == before
 
 
 async def test_an_element_for_another_thread_of_the_same_user_is_kept(layer: Any, rows: Rows) -> None:

@@ -118,7 +118,8 @@ class World:
         return tool(step_id, self.threads[slot], parentId=parent_id, **times, **given_fields)
 
     async def delete_step(self, slot: int, step: int) -> None:
-        if (slot, step) in self.steps:
+        """Delete a step below which there is none: other layers leave those below as they are."""
+        if (slot, step) in self.steps and (slot, step + 1) not in self.steps:
             enter_chat(self.threads[slot])
             await self.both("delete_step", self.steps.pop((slot, step))[0])
             self.feedback.pop((slot, step), None)

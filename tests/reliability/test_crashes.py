@@ -11,7 +11,7 @@ from chainlit.element import CustomElement, Text
 from chainlit.types import Feedback
 
 from chainlit_dynamodb import DynamoDBDataLayer, LocalStorageClient
-from tests.contract.chats import enter_bot, ids, listed, message, page_of, start_thread, steps_of, tool
+from tests.contract.chats import enter_bot, ids, listed, living, message, page_of, start_thread, steps_of, tool
 from tests.reliability.conftest import MakeLayer, Rows, dynamodb_local
 from tests.reliability.death import killed
 from tests.reliability.values import KB, incompressible, part_rows
@@ -98,7 +98,7 @@ async def test_a_deleted_thread_is_whole_or_gone(
         for step in await layer.get_favorite_steps("alice"):
             assert step["output"] == incompressible(LARGE, int(step["id"][1:]))
         await layer.delete_thread("t1")
-        assert [(row["PK"]["S"], row["SK"]["S"]) for row in rows()] == [("THREAD#t1", "THREAD")]
+        assert [(row["PK"]["S"], row["SK"]["S"]) for row in living(rows())] == [("THREAD#t1", "THREAD")]
         assert files_of(storage) == []
     assert seen == {True, False}
 
@@ -172,7 +172,7 @@ async def test_feedback_its_comment_and_the_filter_change_together(dying: Any, r
         markers = [row["SK"]["S"] for row in rows() if row["SK"]["S"].startswith("FEEDBACK#")]
         assert markers == ["FEEDBACK#0"]
         await layer.delete_step("s1")
-        assert [row["SK"]["S"] for row in rows()] == ["THREAD"]
+        assert [row["SK"]["S"] for row in living(rows())] == ["THREAD"]
 
 
 async def test_deleted_feedback_is_whole_or_gone(dying: Any, rows: Rows, after: bool) -> None:
@@ -190,7 +190,7 @@ async def test_deleted_feedback_is_whole_or_gone(dying: Any, rows: Rows, after: 
         await layer.delete_feedback(given["id"])
         assert (await steps_of(layer))["s1"].get("feedback") is None
         await layer.delete_step("s1")
-        assert [row["SK"]["S"] for row in rows()] == ["THREAD"]
+        assert [row["SK"]["S"] for row in living(rows())] == ["THREAD"]
 
 
 @pytest.mark.parametrize("favorite", [True, False])
@@ -237,7 +237,7 @@ async def test_a_deleted_attachment_goes_with_its_file(
 
     async for layer in dying(prepare, lambda dead: dead.delete_element("e1", "t1"), after=after):
         await layer.delete_element("e1", "t1")
-        assert [row["SK"]["S"] for row in rows()] == ["THREAD"]
+        assert [row["SK"]["S"] for row in living(rows())] == ["THREAD"]
         assert files_of(storage) == []
 
 
@@ -254,7 +254,7 @@ async def test_a_deleted_step_goes_with_all_that_is_its(
     async for layer in dying(prepare, lambda dead: dead.delete_step("s1"), after=after):
         assert [step["output"] for step in (await steps_of(layer)).values()] in ([], [OLD])
         await layer.delete_step("s1")
-        assert [row["SK"]["S"] for row in rows()] == ["THREAD"]
+        assert [row["SK"]["S"] for row in living(rows())] == ["THREAD"]
         assert files_of(storage) == []
 
 

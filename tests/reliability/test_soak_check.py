@@ -11,7 +11,7 @@ from chainlit.types import Feedback
 
 from chainlit_dynamodb import DynamoDBDataLayer
 from tests.contract.chats import ALICE, message, start_thread
-from tests.reliability.conftest import MakeLayer, Rows, dynamodb_local
+from tests.reliability.conftest import Rows, dynamodb_local
 from tests.soak.check import Checker, records_of
 from tests.soak.content import content
 from tests.soak.ledger import Entry, Ledger, What, read_ledgers
@@ -151,11 +151,11 @@ async def test_a_text_nobody_wrote_is_damaged(check: Check, spoil: Callable[...,
 
 @pytest.mark.usefixtures("a_sound_chat")
 async def test_a_deleted_step_that_is_there_is_not_deleted(
-    check: Check,
-    layer: DynamoDBDataLayer,
-    make_layer: MakeLayer,
+    check: Check, dynamodb_client: Any, table_name: str
 ) -> None:
-    await make_layer().create_step(message("s2", output=content("s2", 0)))
+    step = {"type": "user_message", "createdAt": "2026-11-01T10:00:00.000000Z", "output": content("s2", 0)}
+    row = {"PK": "THREAD#t1", "SK": "STEP#s2", **step}
+    dynamodb_client.put_item(TableName=table_name, Item={name: {"S": value} for name, value in row.items()})
     assert await check() == {"not deleted": 1}
 
 

@@ -18,7 +18,18 @@ from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.errors import RequestError, StorageError, TransientError
 from chainlit_dynamodb.testing.faults import FaultPlan, FaultProxy
 from chainlit_dynamodb.testing.transports import Failing, Gated, Wrapped
-from tests.contract.chats import enter_bot, enter_chat, ids, keys_of, listed, message, start_thread, steps_of, tool
+from tests.contract.chats import (
+    enter_bot,
+    enter_chat,
+    ids,
+    keys_of,
+    listed,
+    living,
+    message,
+    start_thread,
+    steps_of,
+    tool,
+)
 from tests.reliability.conftest import MakeLayer, Rows, dynamodb_local
 from tests.reliability.values import KB, incompressible
 from tests.wiring import wrap
@@ -117,7 +128,7 @@ async def test_a_deletion_outlives_unprocessed_items(faulty: MakeFaulty, rows: R
         await asyncio.gather(*(layer.create_step(message(f"s{n}")) for n in range(60)))
         await layer.delete_thread("t1")
         assert proxy.injected["unprocessed"] > 2
-    assert [row["SK"]["S"] for row in rows()] == ["THREAD"]
+    assert [row["SK"]["S"] for row in living(rows())] == ["THREAD"]
 
 
 async def test_an_outage_longer_than_the_patience_of_readers_loses_no_write(
@@ -300,7 +311,7 @@ async def test_a_storage_outage_costs_the_attachment_and_says_so(
     await start_thread(layer)
     element = Text(id="e1", name="a.txt", content="own words", for_id="s1", thread_id="t1")
     await asyncio.gather(layer.create_element(element), layer.create_step(message("s1")))
-    assert [row["SK"]["S"] for row in rows()] == ["STEP#s1", "THREAD"]
+    assert [row["SK"]["S"] for row in living(rows())] == ["STEP#s1", "THREAD"]
     assert "ELEMENT#e1" in caplog.text
     assert "own words" not in caplog.text
     storage.out_of_order = False
@@ -323,7 +334,7 @@ async def test_a_write_that_outlasts_the_deletion_of_its_thread_leaves_nothing(
     await layer.delete_thread("t1")
     gated.gate.set()
     await writing
-    assert [row["SK"]["S"] for row in rows()] == ["THREAD"]
+    assert [row["SK"]["S"] for row in living(rows())] == ["THREAD"]
 
 
 def custom_of(layer: DynamoDBDataLayer) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 
 from chainlit_dynamodb.chat.changes import ElementChange, File
@@ -10,7 +11,7 @@ from chainlit_dynamodb.chat.presentation import ElementView, public_element
 from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.codec import Item
-from chainlit_dynamodb.errors import ConditionFailedError
+from chainlit_dynamodb.errors import ConditionFailedError, StorageError
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import (
     ELEMENT_SK_PREFIX,
@@ -25,6 +26,8 @@ from chainlit_dynamodb.schema import (
     step_key,
     thread_pk,
 )
+
+logger = logging.getLogger("chainlit.DynamoDB")
 
 
 class Elements:
@@ -65,7 +68,7 @@ class Elements:
         if file is not None:
             if not self._files.are_kept():
                 return
-            object_key = await self._files.store(file)
+            object_key = await self._stored(key, file)
             if await self._went_meanwhile(key, own):
                 await self._drop(object_key)
                 return
@@ -130,6 +133,13 @@ class Elements:
         if await self._went_meanwhile(key, change.assign):
             is_swept = self._tombstones.knows(parse_thread_pk(key.pk))
             await self._remove(key, self._rows.delete if is_swept else self._rows.bury)
+
+    async def _stored(self, key: Key, file: File) -> str | None:
+        try:
+            return await self._files.store(file)
+        except StorageError as exc:
+            logger.error("Not stored: %s %s: %s", key.pk, key.sk, exc)
+            raise
 
     def _is_gone(self, key: Key, fields: Item) -> bool:
         step_id = fields.get(FOR_ID)

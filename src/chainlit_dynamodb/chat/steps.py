@@ -13,7 +13,7 @@ from chainlit_dynamodb.chat.elements import Elements
 from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers
 from chainlit_dynamodb.chat.lookup import StepLookup
 from chainlit_dynamodb.chat.tombstones import Tombstones
-from chainlit_dynamodb.chat.writer import Writer
+from chainlit_dynamodb.chat.writer import Writer, outcome
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.errors import ConditionFailedError
 from chainlit_dynamodb.rows.rows import Rows
@@ -91,7 +91,7 @@ class Steps:
 
         Cost: 1 write unit per KB of the row, however many updates were merged; see `Tombstones.check`.
         """
-        return _outcome(self._enter(thread_id, step_id, StepChange(assign=_own(fields)), stamp))
+        return outcome(self._enter(thread_id, step_id, StepChange(assign=_own(fields)), stamp))
 
     async def delete(self, thread_id: str, step_id: str) -> None:
         """Delete a step with its feedback, its elements and their files. Later writes to it do nothing.
@@ -120,7 +120,7 @@ class Steps:
         self, taken: asyncio.Future[None] | None, thread_id: str, step_id: str, *, findable: bool
     ) -> bool:
         with self._writer.operation():
-            await _outcome(taken)
+            await outcome(taken)
             if self._tombstones.covers(step_key(thread_id, step_id)):
                 return False
             if findable:
@@ -160,8 +160,3 @@ def _own(fields: Item) -> Item:
     if clock.normalized(own.get(CREATED_AT)) is None:
         own.pop(CREATED_AT, None)
     return own
-
-
-async def _outcome(taken: asyncio.Future[None] | None) -> None:
-    if taken is not None:
-        await asyncio.shield(taken)

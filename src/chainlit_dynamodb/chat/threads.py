@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
@@ -14,7 +16,7 @@ from chainlit_dynamodb.chat.changes import ThreadChange, thread_change, thread_u
 from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.tombstones import Tombstones
-from chainlit_dynamodb.chat.writer import Writer
+from chainlit_dynamodb.chat.writer import Writer, outcome
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.errors import ConditionFailedError, TransientError
 from chainlit_dynamodb.rows.rows import Rows
@@ -66,7 +68,7 @@ class Threads:
         self._moving: Counter[str] = Counter()
         self._early: LRUCache[str, ThreadChange] = LRUCache(_EARLY_BYTES, getsizeof=_size_bytes)
 
-    async def update(
+    def update(
         self,
         thread_id: str,
         *,
@@ -75,11 +77,12 @@ class Threads:
         user_identifier: str | None = None,
         metadata: dict[str, Any] | None = None,
         tags: list[Any] | None = None,
-    ) -> None:
+    ) -> Coroutine[Any, Any, None]:
         """Change what is given of a thread; `None` leaves it.
 
         A name or an owner makes the thread if it is missing. An owner moves it to the top of the list, and so
-        does the first name. A deleted thread stays deleted.
+        does the first name. A deleted thread stays deleted. The
+        change is taken over at once, and stored when this is awaited.
 
         Args:
             thread_id: The thread.
@@ -104,8 +107,7 @@ class Threads:
             moment=clock.now(),
             stamp=self._rows.stamps.next(),
         )
-        if change is not None:
-            await self._write(thread_id, change)
+        return outcome(None if change is None else self._enter(thread_id, change))
 
     def is_moving(self, thread_id: str) -> bool:
         """Return whether a thread is just being named or given an owner, which puts it on top. Cost: none."""
@@ -119,7 +121,7 @@ class Threads:
         moment = clock.now()
         if user_id:
             self._recent.touch(user_threads_pk(user_id), thread_id, activity_sk(moment))
-        await self._write(thread_id, ThreadChange(activity=moment, stamp=self._rows.stamps.next()))
+        await outcome(self._enter(thread_id, ThreadChange(activity=moment, stamp=self._rows.stamps.next())))
 
     async def author(self, thread_id: str) -> str:
         """Return the identifier of a thread's owner, or "" if there is no such thread or it has none.
@@ -134,17 +136,19 @@ class Threads:
         row = await self._rows.get(key, attributes=[USER_ID, USER_IDENTIFIER]) or {}
         return str(row.get(USER_IDENTIFIER) or row.get(USER_ID) or "")
 
-    async def _write(self, thread_id: str, change: ThreadChange) -> None:
+    def _enter(self, thread_id: str, change: ThreadChange) -> asyncio.Future[None] | None:
         key = thread_key(thread_id)
         if self._tombstones.knows(thread_id):
-            return
-        moving = [thread_id] if change.creates else []
-        self._moving.update(moving)
-        try:
-            await self._writer.write(key, change, self._apply)
-        finally:
-            self._moving.subtract(moving)
-            self._moving += Counter()  # drops what is down to 0
+            return None
+        taken = self._writer.enter(key, change, self._apply)
+        if change.creates:
+            self._moving[thread_id] += 1
+            taken.add_done_callback(lambda _: self._has_moved(thread_id))
+        return taken
+
+    def _has_moved(self, thread_id: str) -> None:
+        self._moving[thread_id] -= 1
+        self._moving += Counter()  # drops what is down to 0
 
     async def _apply(self, key: Key, change: ThreadChange) -> None:
         if early := self._early.pop(parse_thread_pk(key.pk), None):

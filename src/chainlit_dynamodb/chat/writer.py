@@ -110,7 +110,7 @@ class Writer:
         Raises:
             ChainlitDynamoDBError: It was refused for good; this is logged with the key.
         """
-        await asyncio.shield(self.enter(key, change, apply))
+        await outcome(self.enter(key, change, apply))
 
     def enter(self, key: Key, change: C, apply: Apply[C]) -> asyncio.Future[None]:
         """Take a change over, and return what tells its caller the outcome, as `write` does.
@@ -253,6 +253,16 @@ class Writer:
         entry, lane.waiting = lane.waiting, None
         if entry is not None:  # the task was cancelled
             self._finish(entry, asyncio.CancelledError())
+
+
+async def outcome(taken: asyncio.Future[None] | None) -> None:
+    """Wait for a change that `Writer.enter` has taken over; `None` if there was nothing to do.
+
+    Raises:
+        ChainlitDynamoDBError: It was refused for good.
+    """
+    if taken is not None:
+        await asyncio.shield(taken)
 
 
 def _future() -> asyncio.Future[None]:
