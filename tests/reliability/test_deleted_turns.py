@@ -1,0 +1,135 @@
+"""Turns that are edited away go whole, and a server that ends leaves nothing running."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from chainlit.element import Text
+
+from chainlit_dynamodb import DynamoDBDataLayer, LocalStorageClient
+from chainlit_dynamodb.testing.transports import Gated
+from tests.contract.chats import ids, message, start_thread, steps_of, tool
+from tests.reliability.conftest import MakeLayer, Rows, dynamodb_local
+from tests.reliability.waiting import eventually, files_of
+from tests.wiring import wrap
+
+pytestmark = dynamodb_local
+
+
+def text(for_id: str) -> Any:
+    return Text(id="e1", name="a.txt", content="secret words", for_id=for_id, thread_id="t1", mime="text/plain")
+
+
+# Turns that are edited away.
+
+
+async def two_turns(layer: DynamoDBDataLayer) -> None:
+    """Store two turns as Chainlit does: a message, its run, a tool and an answer below the run."""
+    await start_thread(layer)
+    for turn in (1, 2):
+        at = f"2026-11-01T10:0{turn}:0"
+        await layer.create_step(message(f"user{turn}", createdAt=at + "0Z"))
+        await layer.create_step(tool(f"run{turn}", type="run", parentId=f"user{turn}", createdAt=at + "1Z"))
+        await layer.create_step(tool(f"tool{turn}", parentId=f"run{turn}", createdAt=at + "2Z"))
+        await layer.create_step(
+            message(f"answer{turn}", type="assistant_message", parentId=f"run{turn}", createdAt=at + "3Z")
+        )
+
+
+FIRST_TURN = ["user1", "run1", "tool1", "answer1"]
+
+
+async def test_the_runs_and_tools_of_a_deleted_message_go_with_it(
+    layer: Any, make_layer: MakeLayer, rows: Rows
+) -> None:
+    await two_turns(layer)
+    await layer.create_element(text(for_id="tool2"))
+    await layer.delete_step("answer2")
+    await layer.delete_step("user2")
+    reader: Any = make_layer()
+    thread = await reader.get_thread("t1")
+    assert (ids(thread["steps"]), thread["elements"]) == (FIRST_TURN, [])
+    await eventually(lambda: sum("_buriedAt" in row for row in rows()) == 5)
+
+
+async def test_the_messages_below_a_deleted_run_are_deleted_too_with_their_files(
+    layer: Any, make_layer: MakeLayer, storage: LocalStorageClient
+) -> None:
+    await two_turns(layer)
+    await layer.create_element(text(for_id="tool2"))
+    await layer.delete_step("user2")
+    await layer.get_thread("t1")
+    await eventually(lambda: not files_of(storage))
+    assert list(await steps_of(make_layer())) == FIRST_TURN
+
+
+async def test_a_step_whose_answer_was_deleted_stays(layer: Any) -> None:
+    await two_turns(layer)
+    await layer.delete_step("answer1")
+    assert "answer1" not in await steps_of(layer)
+    await asyncio.sleep(0.1)
+    assert sorted(await steps_of(layer)) == sorted([*FIRST_TURN[:3], "user2", "run2", "tool2", "answer2"])
+
+
+async def test_a_step_whose_parent_was_never_stored_is_a_root(layer: Any, make_layer: MakeLayer) -> None:
+    await start_thread(layer)
+    await layer.create_step(tool("s1", parentId="slack"))
+    await layer.delete_step("slack")
+    for _ in range(2):
+        assert (await steps_of(make_layer()))["s1"]["parentId"] is None
+
+
+async def test_a_run_that_goes_on_after_its_message_was_deleted_is_not_shown(
+    layer: Any, make_layer: MakeLayer
+) -> None:
+    other = make_layer()
+    await two_turns(layer)
+    await layer.delete_step("user2")
+    await layer.get_thread("t1")
+    await other.create_step(tool("tool3", parentId="run2"))
+    await layer.update_step(tool("run2", parentId="user2", output="done"))
+    for _ in range(2):
+        assert list(await steps_of(make_layer())) == FIRST_TURN
+
+
+# The end of a server.
+
+
+async def tasks_left_by(layer: DynamoDBDataLayer, before: set[Any]) -> list[str]:
+    await layer.close()
+    await asyncio.sleep(0)
+    return [str(task.get_coro()) for task in asyncio.all_tasks() - before]
+
+
+async def test_nothing_is_left_running_after_close_while_a_look_at_the_thread_hangs(
+    layer: Any, make_layer: MakeLayer
+) -> None:
+    await start_thread(layer)
+    other = make_layer(close_seconds=0.1)
+    gated = wrap(other, lambda inner: Gated(inner, "GetItem"))
+    before = asyncio.all_tasks()
+    creating = asyncio.create_task(other.create_step(tool("s1")))
+    await gated.arrived.wait()
+    assert await tasks_left_by(other, before | {creating}) == []
+    await asyncio.wait([creating])
+
+
+async def test_nothing_is_left_running_after_close_while_a_deleted_turn_is_cleared(
+    layer: Any, make_layer: MakeLayer
+) -> None:
+    await two_turns(layer)
+    await layer.delete_step("user2")
+    other = make_layer(close_seconds=0.1)
+    gated = wrap(other, lambda inner: Gated(inner, "PutItem"))
+    before = asyncio.all_tasks()
+    await other.get_thread("t1")
+    await gated.arrived.wait()
+    assert await tasks_left_by(other, before) == []
+
+
+async def test_nothing_is_left_running_after_close_while_a_deletion_is_looked_after(layer: Any) -> None:
+    before = asyncio.all_tasks()
+    await start_thread(layer)
+    await layer.delete_thread("t1")
+    assert await tasks_left_by(layer, before) == []
