@@ -16,7 +16,6 @@ from tests.contract.chats import (
     enter_bot,
     enter_chat,
     ids,
-    leave,
     message,
     one_engine,
     start_thread,
@@ -44,7 +43,7 @@ async def test_an_element_that_is_changed_before_the_first_message_stays_changed
     await layer.create_element(custom(n=1))
     enter_bot("t1")  # an HTTP request, which nothing holds back
     await layer.create_element(custom(n=2))
-    leave()
+    enter_chat("t1")
     await session.flush_method_queue()
     await start_thread(layer)
     assert (await layer.get_element("t1", "e1"))["props"] == {"n": 2}
@@ -55,7 +54,7 @@ async def test_a_step_that_is_changed_before_the_first_message_stays_changed(lay
     await layer.update_step(message("s1", output="v1"))
     enter_bot("t1")
     await layer.update_step(message("s1", output="v2"))
-    leave()
+    enter_chat("t1")
     await session.flush_method_queue()
     await start_thread(layer)
     assert (await steps_of(layer))["s1"]["output"] == "v2"
@@ -66,7 +65,7 @@ async def test_what_only_the_older_change_knew_is_kept(layer: Any) -> None:
     await layer.update_step(message("s1", output="v1", language="python"))
     enter_bot("t1")
     await layer.update_step({"id": "s1", "threadId": "t1", "output": "v2"})
-    leave()
+    enter_chat("t1")
     await session.flush_method_queue()
     await start_thread(layer)
     step = (await steps_of(layer))["s1"]
@@ -78,7 +77,7 @@ async def test_an_element_that_is_deleted_before_the_first_message_stays_deleted
     await layer.create_element(custom(n=1))
     enter_bot("t1")
     await layer.delete_element("e1", "t1")
-    leave()
+    enter_chat("t1")
     await session.flush_method_queue()
     await start_thread(layer)
     assert await layer.get_element("t1", "e1") is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from chainlit.element import Text
@@ -125,6 +126,28 @@ async def test_nothing_is_left_running_after_close_while_a_deleted_turn_is_clear
     before = asyncio.all_tasks()
     await other.get_thread("t1")
     await gated.arrived.wait()
+    assert await tasks_left_by(other, before) == []
+
+
+class HoldingElements(Gated):
+    """Holds reads of a thread's elements."""
+
+    async def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        if operation == "Query" and {"S": "ELEMENT#"} not in request["ExpressionAttributeValues"].values():
+            return await self.inner.call(operation, request)
+        return await super().call(operation, request)
+
+
+async def test_nothing_is_left_running_after_close_while_files_of_a_deleted_turn_are_looked_for(
+    layer: Any, make_layer: MakeLayer
+) -> None:
+    await two_turns(layer)
+    await layer.delete_step("user2")
+    other = make_layer(close_seconds=0.1)
+    holding = wrap(other, lambda inner: HoldingElements(inner, "Query"))
+    before = asyncio.all_tasks()
+    await other.get_thread("t1")
+    await holding.arrived.wait()
     assert await tasks_left_by(other, before) == []
 
 

@@ -110,3 +110,24 @@ def test_the_order_of_texts_is_the_order_of_times(
 
 def test_the_stand_in_sorts_before_every_real_time() -> None:
     assert clock.normalized(clock.EPOCH) == clock.EPOCH < clock.now()
+
+
+@given(moments, zones, st.sampled_from(["auto", "minutes", "seconds", "milliseconds"]), st.booleans())
+def test_just_after_a_time_is_a_time_that_sorts_behind_its_text(
+    moment: datetime, zone: timezone, precision: str, has_zone: bool
+) -> None:
+    text = moment.replace(tzinfo=zone if has_zone else None).isoformat(timespec=precision) + ("" if has_zone else "Z")
+    later = clock.just_after(text)
+    assert later > text
+    assert FORM.fullmatch(later)
+
+
+@given(moments)
+def test_just_after_a_time_in_the_form_of_now_is_a_microsecond_later(moment: datetime) -> None:
+    text = str(clock.normalized(moment.isoformat()))
+    assert clock.just_after(text) == clock.normalized((moment + timedelta(microseconds=1)).isoformat())
+
+
+@given(st.text() | st.text("0123456789-:.TZ+ ", max_size=30) | st.just("9999-12-31T23:59:59.999999Z"))
+def test_just_after_any_text_sorts_behind_it(text: str) -> None:
+    assert clock.just_after(text) > text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -171,3 +172,51 @@ def test_an_empty_change_weighs_next_to_nothing(change: StepChange | ThreadChang
 def test_a_change_weighs_at_least_its_text(upsert: StepChange) -> None:
     heavy = upsert.then(StepChange({}, {"output": "x" * 1_000}))
     assert heavy.size_bytes > 1_000
+
+
+# Changes arrive in any order: Chainlit holds some of them back. Their stamps say in which order they were asked for.
+# A merged change has one stamp, so this holds for two changes, and for any number of whole ones, as Chainlit's are.
+
+whole = st.fixed_dictionaries(dict.fromkeys("abc", values))
+whole_steps = st.builds(StepChange, assign=whole) | st.just(StepChange(deletes=True))
+whole_elements = st.builds(ElementChange, assign=whole, file=files.filter(bool)) | st.just(
+    ElementChange(deletes=True)
+)
+
+
+def _stamped(changes: list[Any]) -> list[Any]:
+    return [replace(change, stamp=f"{number:04d}") for number, change in enumerate(changes)]
+
+
+def _in_any_order(changes: st.SearchStrategy[Any], most: int) -> st.SearchStrategy[tuple[list[Any], list[Any]]]:
+    asked = st.lists(changes, min_size=1, max_size=most).map(_stamped)
+    return asked.flatmap(lambda some: st.tuples(st.just(some), st.permutations(some)))
+
+
+@given(_in_any_order(step_changes, 2) | _in_any_order(whole_steps, 5), rows)
+def test_merged_changes_of_a_step_do_what_was_asked_for_in_turn_however_they_arrive(
+    orders: tuple[list[StepChange], list[StepChange]], row: dict[str, Any]
+) -> None:
+    asked, arrived = (reduce(StepChange.then, order) for order in orders)
+    assert (arrived.deletes, arrived.stamp) == (asked.deletes, asked.stamp)
+    assert applied(row, arrived.update()) == applied(row, asked.update())
+
+
+@given(_in_any_order(element_changes, 2) | _in_any_order(whole_elements, 5))
+def test_merged_changes_of_an_element_do_what_was_asked_for_in_turn_however_they_arrive(
+    orders: tuple[list[ElementChange], list[ElementChange]],
+) -> None:
+    asked, arrived = (reduce(ElementChange.then, order) for order in orders)
+    assert arrived == asked
+
+
+@given(_in_any_order(st.builds(ElementChange, assign=fields), 5))
+def test_an_element_has_the_place_of_its_first_call(orders: tuple[list[ElementChange], list[ElementChange]]) -> None:
+    placed = [replace(change, order=change.stamp) for change in orders[1]]
+    assert reduce(ElementChange.then, placed).order == "0000"
+
+
+@given(_changes())
+def test_a_merged_change_of_a_thread_has_the_latest_stamp(changes: list[ThreadChange]) -> None:
+    some = _stamped(changes)
+    assert reduce(ThreadChange.then, some).stamp == some[-1].stamp

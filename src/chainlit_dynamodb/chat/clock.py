@@ -16,8 +16,8 @@ _ISO: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d+))?)?(?:([+-]\d\d):?(\d\d))?Z?)?", re.ASCII
 )
 """Day, minute, second, fraction and zone: each version of Python reads other forms than the last."""
-_DISTANCES: Final = (timedelta(microseconds=1), timedelta(seconds=1))
-"""A time without a fraction sorts behind the microseconds that follow it."""
+_DISTANCES: Final = (timedelta(microseconds=1), timedelta(seconds=1), timedelta(minutes=1))
+"""A time without fraction or seconds, and with a `Z`, sorts behind those that follow it."""
 _last = datetime.min.replace(tzinfo=timezone.utc)
 
 
