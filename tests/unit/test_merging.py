@@ -179,9 +179,7 @@ def test_a_change_weighs_at_least_its_text(upsert: StepChange) -> None:
 
 whole = st.fixed_dictionaries(dict.fromkeys("abc", values))
 whole_steps = st.builds(StepChange, assign=whole) | st.just(StepChange(deletes=True))
-whole_elements = st.builds(ElementChange, assign=whole, file=files.filter(bool)) | st.just(
-    ElementChange(deletes=True)
-)
+whole_elements = st.builds(ElementChange, assign=whole) | st.just(ElementChange(deletes=True))
 
 
 def _stamped(changes: list[Any]) -> list[Any]:
