@@ -310,7 +310,7 @@ async def test_an_element_for_a_deleted_step_is_not_kept(layer: Any, rows: Rows,
     await layer.delete_step("s1")
     before = rows()
     await layer.create_element(text())
-    assert living(rows()) == before
+    assert living(rows()) == living(before)
 
 
 @pytest.mark.parametrize("user", [BOB, None])

@@ -241,11 +241,11 @@ async def test_the_queue_is_written_when_the_visitor_speaks(layer: Any) -> None:
 
 @one_engine
 @pytest.mark.parametrize("name", ["create_step", "update_step", "delete_step", "create_element", "delete_element"])
-def test_the_queued_methods_carry_chainlits_mark(backend: str, name: str) -> None:
+async def test_the_queued_methods_carry_chainlits_mark(backend: str, name: str) -> None:
     from chainlit_dynamodb import DynamoDBDataLayer
 
     layer, session = DynamoDBDataLayer("chats"), enter_chat("t1", spoken=False)
-    asyncio.run(getattr(layer, name)(message("s1")))
+    await getattr(layer, name)(message("s1"))
     ((method, (held,)),) = session.thread_queues.items()
     assert (method, held[1], held[2][0]["id"]) == (name, layer, "s1")
 

@@ -15,7 +15,7 @@ from chainlit.types import Feedback
 from chainlit_dynamodb import DynamoDBDataLayer
 from chainlit_dynamodb.dynamodb.packing import UNREADABLE
 from chainlit_dynamodb.testing.transports import Meanwhile
-from tests.contract.chats import ids, listed, page_of, start_thread, steps_of, tool
+from tests.contract.chats import ids, listed, living, page_of, start_thread, steps_of, tool
 from tests.reliability.conftest import MakeLayer, Rows, dynamodb_local
 from tests.reliability.values import KB, MB, PART, compressible, incompressible
 from tests.wiring import wrap
@@ -273,4 +273,4 @@ async def test_parts_an_interrupted_write_has_left_go_with_the_step(
     orphan = {"PK": {"S": "THREAD#t1"}, "SK": {"S": sk}, "data": {"B": b"\x01left"}}
     dynamodb_client.put_item(TableName=table_name, Item=orphan)
     await layer.delete_step("s1")
-    assert [row["SK"]["S"] for row in rows() if row["PK"]["S"] == "THREAD#t1"] == ["THREAD"]
+    assert [row["SK"]["S"] for row in living(rows()) if row["PK"]["S"] == "THREAD#t1"] == ["THREAD"]

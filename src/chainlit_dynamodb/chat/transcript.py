@@ -12,7 +12,8 @@ from chainlit_dynamodb.chat.presentation import ThreadView, Transcript, assemble
 from chainlit_dynamodb.chat.steps import Steps
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.errors import ChainlitDynamoDBError
-from chainlit_dynamodb.rows.rows import Partition, Rows
+from chainlit_dynamodb.rows.burial import Partition
+from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import thread_pk
 
 logger = logging.getLogger("chainlit.DynamoDB")

@@ -7,13 +7,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.schema import BURIED_AT, PK, SK, STAMP, Key
 
 TOMBSTONE_SECONDS: Final = 3600
 """Longer than any request is tried, and than clocks differ."""
+
+
+class Partition(NamedTuple):
+    """What was found in a partition.
+
+    Attributes:
+        rows: Its rows, by their sort keys.
+        buried: The sort keys of steps and elements that were deleted not long ago.
+        leavings: What nobody needs any more, see `Rows.tidy`.
+    """
+
+    rows: list[Item]
+    buried: frozenset[str]
+    leavings: Sequence[Key]
 
 
 def tombstone_of(key: Key, stamp: str) -> Item:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Collection, Sequence
-from typing import Final, NamedTuple
+from contextlib import suppress
+from typing import Final
 
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.expressions import (
@@ -31,7 +32,7 @@ from chainlit_dynamodb.errors import (
     TransactionCancelledError,
     TransientError,
 )
-from chainlit_dynamodb.rows.burial import living, outdated, tombstone_of
+from chainlit_dynamodb.rows.burial import Partition, living, outdated, tombstone_of
 from chainlit_dynamodb.rows.large_values import COMPRESS_ABOVE_BYTES, Fitted, LargeValues, is_named
 from chainlit_dynamodb.rows.stamps import Stamps, filling_gaps, not_overtaken, stamped
 from chainlit_dynamodb.rows.transactions import Write, replaced, table_write
@@ -42,6 +43,7 @@ from chainlit_dynamodb.schema import (
     PK,
     SK,
     STAMP,
+    STORED_AS_IS,
     Key,
     inline_bytes,
     is_buried_when_deleted,
@@ -54,21 +56,9 @@ logger = logging.getLogger("chainlit.DynamoDB")
 _LAST_RESORT_BYTES: Final = 1024
 """What stays in a row that came out too large for an item."""
 _CLEARED_PAGE_ITEMS: Final = 500
+_TOO_LARGE: Final = "ValidationError"
+"""Why DynamoDB cancels a transaction that would make an item larger than 400 KB."""
 _STAMP_TRIES: Final = 20
-
-
-class Partition(NamedTuple):
-    """What was found in a partition.
-
-    Attributes:
-        rows: Its rows, by their sort keys.
-        buried: The sort keys of steps and elements that were deleted not long ago.
-        leavings: What nobody needs any more, see `Rows.tidy`.
-    """
-
-    rows: list[Item]
-    buried: frozenset[str]
-    leavings: Sequence[Key]
 
 
 class Rows:
@@ -267,10 +257,23 @@ class Rows:
         return await self._update(key, stamped(update, stamp), condition)
 
     async def _update(self, key: Key, update: Update, condition: Condition | None) -> Item:
-        try:
+        with suppress(ItemTooLargeError):
             return await self._update_fitted(key, update, condition, inline_bytes(key))
-        except ItemTooLargeError:
+        with suppress(ItemTooLargeError):
             return await self._update_fitted(key, update, condition, _LAST_RESORT_BYTES)
+        await self._make_room(key)
+        return await self._update_fitted(key, update, condition, _LAST_RESORT_BYTES)
+
+    async def _make_room(self, key: Key) -> None:
+        """Put the values of a row beside it, because what is to come does not fit; not if it is changed meanwhile."""
+        row = await self.get(key, policy=self.retry.write)
+        if row is None or not may_have_parts(key):
+            return
+        stamp = row.get(STAMP)
+        unchanged = missing(STAMP) if stamp is None else equals(STAMP, stamp)
+        values = {name: value for name, value in row.items() if name not in STORED_AS_IS and name != STAMP}
+        with suppress(ConditionFailedError):
+            await self._update_fitted(key, Update(assign=values), unchanged, _LAST_RESORT_BYTES)
 
     async def _update_fitted(self, key: Key, update: Update, condition: Condition | None, limit_bytes: int) -> Item:
         fitted = await self._values.fit(key, update, limit_bytes)
@@ -359,6 +362,16 @@ class Rows:
 
         Cost: 2 write units per KB of each row, and 1 per KB of each part.
         """
+        try:
+            await self._transact(writes)
+        except TransactionCancelledError as exc:
+            if _TOO_LARGE not in exc.reasons:
+                raise
+            for write in writes:
+                await self._make_room(write.key)
+            await self._transact(writes)
+
+    async def _transact(self, writes: Sequence[Write]) -> None:
         fitted = [await self._values.fit(w.key, w.update or Update(), inline_bytes(w.key)) for w in writes]
         try:
             await self._table.transact([table_write(write, fit) for write, fit in zip(writes, fitted, strict=True)])
