@@ -32,6 +32,7 @@ from chainlit_dynamodb.dynamodb.retry import RetryPolicies
 from chainlit_dynamodb.dynamodb.table import Table
 from chainlit_dynamodb.dynamodb.transport import Transport
 from chainlit_dynamodb.errors import ConfigurationError, CursorError
+from chainlit_dynamodb.failure_log import say_wrong_configuration_once
 from chainlit_dynamodb.rows.large_values import COMPRESS_ABOVE_BYTES
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import FAVORITE, USER_MESSAGE
@@ -45,6 +46,7 @@ from chainlit_dynamodb.session import (
     session_user_id,
 )
 from chainlit_dynamodb.snapshots import element_content, element_fields, step_fields, step_metadata
+from chainlit_dynamodb.start_check import check_start
 from chainlit_dynamodb.storage.provider import StorageProvider
 
 if TYPE_CHECKING:
@@ -118,7 +120,8 @@ class DynamoDBDataLayer(BaseDataLayer):
         self._attachments = StorageAttachments(storage_provider) if storage_provider is not None else None
         if transport is None:
             transport = make_transport(table_name, client, region_name, endpoint_url)
-        self._rows = Rows(Table(table_name, transport, retry), compress_above_bytes=compress_above)
+        self._table = Table(table_name, transport, retry)
+        self._rows = Rows(self._table, compress_above_bytes=compress_above)
         self._store = ChatStore(
             self._rows,
             self._attachments,
@@ -126,6 +129,11 @@ class DynamoDBDataLayer(BaseDataLayer):
             cache_seconds=user_cache_seconds,
             max_pending_bytes=max_pending_bytes,
         )
+        say_wrong_configuration_once()
+
+    async def check(self) -> None:
+        """Try table, index and storage, and raise what is wrong. Cost: 1.5 read units, and storing a tiny file."""
+        await check_start(self._table, self._attachments)
 
     def next_stamp(self) -> str:
         """Return a stamp for a write that is asked for now. Cost: none."""
@@ -156,10 +164,7 @@ class DynamoDBDataLayer(BaseDataLayer):
 
     @missing_if_impossible(str, level=logging.WARNING)
     async def upsert_feedback(self, feedback: Feedback) -> str:
-        """Set the feedback of a step, replacing an earlier one, and put its id on the object.
-
-        Returns:
-            The feedback's id, or "" for an unknown step, which changes nothing.
+        """Set a step's feedback, replacing an earlier one; return its id, also on the object, or "" without a step.
 
         Cost: about 4 read units and 4 to 8 write units.
         """
@@ -178,10 +183,7 @@ class DynamoDBDataLayer(BaseDataLayer):
 
     @missing_if_impossible(bool)
     async def delete_feedback(self, feedback_id: str) -> bool:
-        """Delete feedback by the id `upsert_feedback` gave.
-
-        Returns:
-            Whether there was such feedback; garbage is no error.
+        """Delete feedback by the id `upsert_feedback` gave; return whether there was such. Garbage is no error.
 
         Cost: about 4 read units and 4 write units.
         """
@@ -361,10 +363,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         return cast("list[StepDict]", await self._store.favorites.of_user(id_of(user_id)))
 
     async def set_step_favorite(self, step_dict: StepDict, favorite: bool) -> StepDict:
-        """Make a step a favourite of the session's user, or no favourite. Never queued, and so when it returns.
-
-        Returns:
-            The step with the flag in its metadata.
+        """Make a step a favourite or none, never queued, and return it with the flag in its metadata.
 
         Cost: 1 write unit per KB of the step, and 1 of the index.
         """

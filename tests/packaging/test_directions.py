@@ -30,6 +30,8 @@ ALLOWED = {
     "arguments": {"dynamodb"},
     "snapshots": {"arguments", "session", "chat", "schema"},
     "attachments": {"chat", "storage", "schema", "errors"},
+    "start_check": {"attachments", "dynamodb", "schema", "errors"},
+    "failure_log": {"errors"},
     "ops": {"ops", "dynamodb", "storage", "schema", "errors"},
     "testing": {"testing", "ops", "dynamodb", "storage", "schema", "errors"},
     "cli": {"cli", "ops", "schema", "errors", ""},

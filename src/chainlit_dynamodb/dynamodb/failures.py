@@ -38,6 +38,7 @@ _OTHER_KEYS: Final = (
     "number of conditions on the keys is invalid",
     "required keys was not given a value",
 )
+_OTHER_INDEX: Final = ("does not have", "not found", "does not project")
 _TOO_LARGE: Final = ("Item size", "item size", "exceeded the maximum allowed size")
 
 
@@ -123,7 +124,7 @@ def _not_found(table_name: str) -> SchemaError:
 def _invalid(operation: str, table_name: str, message: str) -> ChainlitDynamoDBError:
     if any(phrase in message for phrase in _TOO_LARGE):
         return ItemTooLargeError(operation, "ValidationException", "the item would exceed 400 KB")
-    if "index" in message.lower() and ("does not have" in message or "not found" in message.lower()):
+    if "index" in message.lower() and any(phrase in message.lower() for phrase in _OTHER_INDEX):
         return SchemaError(
             f"Table {table_name} lacks the index this package lists threads with. "
             f"See what differs: chainlit-dynamodb create-table {table_name}"
