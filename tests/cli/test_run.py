@@ -111,3 +111,18 @@ def test_an_app_that_fails_ends_the_engine_too(cli: Cli, tmp_path: Path) -> None
     assert "nonsense_that_is_not_there" in result.stderr
     engine = int(result.stdout.partition("http://127.0.0.1:")[2].split()[0])
     assert not listens(engine)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [(["app.py", "--region", "not a region"], 1, "'not a region'"), (["nope.py"], 2, "File does not exist: nope.py")],
+)
+def test_what_cannot_run_leaves_nothing_behind(
+    cli: Cli, tmp_path: Path, options: list[str], code: int, words: str
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    result = cli("run", "--local", *options, "-h", "--port", "0")
+    assert result.returncode == code
+    assert "Traceback" not in result.stderr
+    assert words in result.stderr.splitlines()[-1]
+    assert sorted(tmp_path.iterdir()) == before

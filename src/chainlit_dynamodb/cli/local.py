@@ -13,7 +13,9 @@ from types import FrameType
 from typing import Any, Final
 
 import click
+from botocore.utils import validate_region_name
 
+from chainlit_dynamodb.ops.aws import aws_errors
 from chainlit_dynamodb.ops.child import start_child, stop_child
 from chainlit_dynamodb.ops.create_bucket import create_bucket
 from chainlit_dynamodb.ops.create_table import create_table
@@ -58,7 +60,12 @@ def run_locally(setup: LocalSetup, arguments: Sequence[str], extra: Mapping[str,
 
     Returns:
         The exit code of the app.
+
+    Raises:
+        ConfigurationError: There can be no such region, or the data folder cannot be used.
     """
+    with aws_errors():
+        validate_region_name(setup.region)
     with _SignalRelay() as relay, embedded_engine(setup.data, region=setup.region) as engine:
         environment = {**local_environment(setup, engine.url), **(extra or {})}
         _make(setup, engine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from chainlit_dynamodb.cli.options import aws_options
 from chainlit_dynamodb.cli.ports import check_port
 from chainlit_dynamodb.ops.embedded import DEFAULT_REGION
 
+_APP_SUFFIXES: Final = (".py", ".py3")
 _LOCAL_ONLY: Final = ("data", "table", "bucket")
 _REMOTE_ONLY: Final = ("endpoint_url", "profile")
 
@@ -64,6 +66,9 @@ def run(
     So an app that imports chainlit.data.dynamodb and chainlit.data.storage_clients runs unchanged. All other
     options are Chainlit's: -h is headless, -w watches, --port chooses the port. See: chainlit run --help
 
+    Before it serves, table, index, credentials and file storage of the app's data layer are tried; what is wrong
+    with them is one line, and nothing is served.
+
     With --local the app needs no AWS account: an engine for DynamoDB and S3 starts on this machine, table and
     bucket are made, and the standard AWS variables point at them. It finds their names in
     CHAINLIT_DYNAMODB_TABLE and CHAINLIT_DYNAMODB_BUCKET. Credentials in the environment are replaced by
@@ -79,6 +84,7 @@ def run(
         click.echo(ctx.get_help())
         return
     _check_options(ctx, _REMOTE_ONLY if local else _LOCAL_ONLY, local)
+    _check_app(arguments)
     check_port(arguments)
     if local:
         setup = LocalSetup(data, table, bucket, region or _region_of_environment())
@@ -92,6 +98,13 @@ def _check_options(ctx: click.Context, misplaced: tuple[str, ...], local: bool) 
         if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             option = "--" + name.replace("_", "-")
             raise click.UsageError(f"{option} {'does not go with' if local else 'needs'} --local.")
+
+
+def _check_app(arguments: Sequence[str]) -> None:
+    """Find a mistyped file before anything is started for it."""
+    for argument in arguments:
+        if argument.endswith(_APP_SUFFIXES) and not argument.startswith("-") and not Path(argument).exists():
+            raise click.BadParameter(f"File does not exist: {argument}")
 
 
 def _region_of_environment() -> str:
