@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Final
+from weakref import WeakValueDictionary
+
+from cachetools import LRUCache
 
 from chainlit_dynamodb.chat.changes import ElementChange, File
 from chainlit_dynamodb.chat.files import Files
@@ -29,6 +34,8 @@ from chainlit_dynamodb.schema import (
 
 logger = logging.getLogger("chainlit.DynamoDB")
 
+_REMEMBERED: Final = 10_000
+
 
 class Elements:
     """Writes and reads elements."""
@@ -39,6 +46,8 @@ class Elements:
         self._writer = writer
         self._tombstones = tombstones
         self._files = files
+        self._uploads: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
+        self._uploaded: LRUCache[Key, str] = LRUCache(_REMEMBERED)
 
     async def upsert(
         self, thread_id: str, element_id: str, fields: Item, file: File | None, *, stamp: str | None = None
@@ -68,12 +77,14 @@ class Elements:
         if file is not None:
             if not self._files.are_kept():
                 return
-            object_key = await self._stored(key, file)
+            object_key = await self._upload(key, file, stamp)
             if await self._went_meanwhile(key, own):
                 await self._drop(object_key)
                 return
             own |= {OBJECT_KEY: object_key} if object_key else {}
         await self._writer.write(key, ElementChange(own, stamp=stamp, order=stamp), self._apply)
+        if self._is_gone(key, own):  # while it waited: no row has told the deletion of the file
+            await self._drop(own.get(OBJECT_KEY))
 
     async def get(self, thread_id: str, element_id: str) -> ElementView | None:
         """Read an element, with a fresh URL.
@@ -133,6 +144,15 @@ class Elements:
         if await self._went_meanwhile(key, change.assign):
             is_swept = self._tombstones.knows(parse_thread_pk(key.pk))
             await self._remove(key, self._rows.delete if is_swept else self._rows.bury)
+
+    async def _upload(self, key: Key, file: File, stamp: str) -> str | None:
+        """Store a file after earlier ones of the same element, unless one is there that was asked for later."""
+        async with self._uploads.setdefault(key, asyncio.Lock()):
+            if self._uploaded.get(key, "") > stamp:
+                return None
+            object_key = await self._stored(key, file)
+            self._uploaded[key] = stamp
+            return object_key
 
     async def _stored(self, key: Key, file: File) -> str | None:
         try:
