@@ -10,6 +10,7 @@ from chainlit.element import CustomElement, Text
 from chainlit.types import Feedback
 from chainlit.user import PersistedUser
 
+from chainlit_dynamodb.storage.local.signed_urls import FILES_PATH
 from chainlit_dynamodb.testing.transports import Gated, Shuffling
 from tests.contract.chats import (
     assert_clean,
@@ -31,8 +32,9 @@ def custom(**props: Any) -> Any:
     return CustomElement(id="e1", name="Chart", props=props, for_id="s1", thread_id="t1")
 
 
-def text(element_id: str) -> Any:
-    return Text(id=element_id, name=f"{element_id}.txt", content="x", for_id="s1", thread_id="t1", mime="text/plain")
+def text(element_id: str, content: str = "x") -> Any:
+    name = f"{element_id}.txt"
+    return Text(id=element_id, name=name, content=content, for_id="s1", thread_id="t1", mime="text/plain")
 
 
 # Held back until the visitor speaks.
@@ -174,6 +176,41 @@ async def test_elements_that_are_stored_at_once_come_back_in_the_order_of_their_
     pages = ["e5", "e1", "e4", "e2", "e3", "e0"]
     await asyncio.gather(*(layer.create_element(text(element_id)) for element_id in pages))
     assert ids((await layer.get_thread("t1"))["elements"]) == pages
+
+
+async def content_of(layer: Any, storage: Any, element_id: str) -> bytes:
+    """Read what an element's URL opens, as the server's route does."""
+    url = (await layer.get_element("t1", element_id))["url"]
+    digest = await storage.accepted_digest(url.removeprefix(f"{FILES_PATH}/"))
+    return bytes((await storage.find(digest)).path.read_bytes())
+
+
+async def test_of_two_files_of_one_element_the_later_one_stays_though_its_upload_is_faster(
+    layer: Any, storage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await start_thread(layer)
+    upload, delays_seconds = storage.upload_file, [0.2, 0.0]
+
+    async def upload_slower_first(*args: Any, **options: Any) -> Any:
+        await asyncio.sleep(delays_seconds.pop(0))
+        return await upload(*args, **options)
+
+    monkeypatch.setattr(storage, "upload_file", upload_slower_first)
+    await asyncio.gather(
+        layer.create_element(text("e1", content="first")), layer.create_element(text("e1", content="second"))
+    )
+    assert await content_of(layer, storage, "e1") == b"second"
+
+
+async def test_a_file_that_is_replaced_before_the_first_message_stays_replaced(layer: Any, storage: Any) -> None:
+    session = enter_chat("t1", spoken=False)
+    await layer.create_element(text("e1", content="first"))
+    enter_bot("t1")
+    await layer.create_element(text("e1", content="second"))
+    enter_chat("t1")
+    await session.flush_method_queue()
+    await start_thread(layer)
+    assert await content_of(layer, storage, "e1") == b"second"
 
 
 # The owner's name.

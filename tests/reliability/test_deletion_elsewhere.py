@@ -245,3 +245,30 @@ async def test_an_upload_that_outlasts_the_deletion_of_its_step_leaves_nothing(
     assert thread["elements"] == []
     await eventually(lambda: not files_of(storage))
     assert await layer.get_element("t1", "e1") is None
+
+
+GOING: dict[str, Callable[[Any], Awaitable[Any]]] = {
+    "thread": lambda layer: layer.delete_thread("t1"),
+    "element": lambda layer: layer.delete_element("e1", "t1"),
+    "step": lambda layer: layer.delete_step("s1"),
+}
+
+
+@pytest.mark.parametrize("what", GOING)
+async def test_an_element_that_waits_to_be_written_while_it_is_deleted_leaves_no_file(
+    make_layer: MakeLayer, storage: LocalStorageClient, what: str
+) -> None:
+    layer: Any = make_layer(max_pending_bytes=1)
+    await start_thread(layer)
+    await layer.create_step(message("s1"))
+    gated = wrap(layer, lambda inner: Gated(inner, "UpdateItem"))
+    writing = asyncio.create_task(layer.update_step(message("s1", output="holds all memory")))
+    await gated.arrived.wait()
+    creating = asyncio.create_task(layer.create_element(text()))
+    await eventually(lambda: bool(files_of(storage)) and layer.backlog.changes > 1)
+    going = asyncio.ensure_future(GOING[what](layer))
+    await asyncio.sleep(0.1)
+    gated.gate.set()
+    await asyncio.gather(writing, creating, going)
+    assert await layer.get_element("t1", "e1") is None
+    assert files_of(storage) == []
