@@ -63,6 +63,7 @@ def tell(plan: Plan, invariants: tuple[Invariant, ...] = INVARIANTS) -> Outcome:
         except StuckError as exc:
             findings = [Finding("the_story_ends", str(exc))]
         finally:
+            loop.drop_tasks()
             forget_sessions()
     loop.close()
     return Outcome(plan, findings, story.records, tuple(story.fates.struck), loop.time())
@@ -98,8 +99,9 @@ class _Story:
         await self._settle()
         await self._say_goodbye(visitors)
         await self._repeat_deletions()
-        pending = {p.name: p.layer.backlog.changes for p in self._servers.all if not p.is_dead}
-        await asyncio.gather(*(self._servers.close(p) for p in self._servers.all if not p.is_dead and not p.is_closing))
+        living = [process for process in self._servers.all if not process.is_dead and not process.is_closing]
+        pending = {process.name: process.layer.backlog.changes for process in living}
+        await asyncio.gather(*map(self._servers.close, living))
         self._engine.index.catch_up()
         await self._read_everything()
         return Ending(
@@ -163,6 +165,7 @@ class _Story:
 
     async def _read_everything(self) -> None:
         before = len(self.records.calls)
+        self._servers.current.pop(_READER, None)
         for chat in self._chats:
             await self._visitor(chat, "ann").do(Act("read", 0.0, 0))
         for user in dict.fromkeys(visit.user for visit in self._plan.visits):
