@@ -29,6 +29,8 @@ class Histories:
         for call in records.calls:
             for write in call.writes:
                 (self._ends if write.is_end else self._writes)[write.register].append(write)
+        for call in records.calls:
+            self._check_needs(call)
 
     def registers(self, *outer: str) -> list[Register]:
         """Return the registers inside of another."""
@@ -69,6 +71,11 @@ class Histories:
                 if not any(self._replaces(later, write, started) for later in writes):
                     return True
         return value == ABSENT and not any(_is_done(write, started) for write in writes)
+
+    def _check_needs(self, call: Call) -> None:
+        for write in call.writes:
+            if write.needs is not None and call.is_acknowledged and not self.is_there(write.needs, call.started):
+                call.error = "what it changes may not have been there"
 
     def _replaces(self, later: Write, write: Write, moment: float) -> bool:
         """Return whether a write was surely there before a moment and surely came after another."""

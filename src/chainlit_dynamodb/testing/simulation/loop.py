@@ -6,7 +6,7 @@ import asyncio
 import heapq
 import itertools
 import random
-from asyncio import events
+from asyncio import events, tasks
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
@@ -107,6 +107,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def drop_tasks(self) -> None:
         """End what will never be resumed, in silence."""
         for task in self.tasks:
+            tasks._unregister_task(task)
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 with suppress(BaseException):

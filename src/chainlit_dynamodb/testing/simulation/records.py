@@ -23,6 +23,7 @@ class Write:
         is_weak: It only fills a gap.
         is_end: Nothing comes after it: a deletion.
         is_ordered: Writes of one process take effect in the order of their calls, even if they overlap.
+        needs: What it changes nothing without, though nobody is told.
     """
 
     register: Register
@@ -30,6 +31,7 @@ class Write:
     is_weak: bool = False
     is_end: bool = False
     is_ordered: bool = True
+    needs: Register | None = None
     call: Call = field(init=False)
 
 

@@ -213,8 +213,9 @@ class Visitor:
         ask = lambda: layer.update_thread(self.visit.chat, name=name, user_id=user)  # noqa: E731
         return self._start("update_thread", f"{self.visit.chat} {name} of {user}", writes, ask)
 
-    def _thread_write(self, field: str, value: Any) -> Write:
-        return Write(("thread", self.visit.chat, field), value)
+    def _thread_write(self, field: str, value: Any, *, needs_thread: bool = False) -> Write:
+        needs = ("thread", self.visit.chat, "owner") if needs_thread else None
+        return Write(("thread", self.visit.chat, field), value, needs=needs)
 
     def _flush(self, session: Any) -> None:
         """Let Chainlit do what it has queued; then it is answered."""
@@ -235,16 +236,18 @@ class Visitor:
     def _process_name(self) -> str:
         return self._process.name if self._process is not None else ""
 
-    async def _change_thread(self, detail: str, writes: dict[str, Any], **changes: Any) -> None:
+    async def _change_thread(
+        self, detail: str, writes: dict[str, Any], *, needs_thread: bool = True, **changes: Any
+    ) -> None:
         layer, chat = self.layer, self.visit.chat
-        registers = tuple(self._thread_write(field, value) for field, value in writes.items())
+        registers = tuple(self._thread_write(f, value, needs_thread=needs_thread) for f, value in writes.items())
         await self._wait(
             self._start("update_thread", f"{chat} {detail}", registers, lambda: layer.update_thread(chat, **changes))
         )
 
     async def _merge(self, act: Act) -> None:
         key = f"k{act.number % 3}"
-        await self._change_thread(f"{key} = {act.number}", {key: act.number}, metadata={key: act.number})
+        await self._change_thread(f"{key} = {act.number}", {key: act.number}, needs_thread=False, metadata={key: act.number})
 
     async def _big_merge(self, act: Act) -> None:
         key = f"big{act.number % 2}"
@@ -253,9 +256,12 @@ class Visitor:
 
     async def _rename(self, act: Act) -> None:
         name = f"name {act.number}"
-        await self._change_thread(f"renamed {name}", {"name": name}, name=name)
+        await self._change_thread(f"renamed {name}", {"name": name}, needs_thread=False, name=name)
 
     async def _leave(self, act: Act) -> None:
+        """Disconnect. Chainlit stores the session only of those who have spoken."""
+        if not self._session.has_first_interaction:
+            return
         session = {"id": self._session.id, "chat_settings": {}, "client_type": "webapp", "left": act.number}
         await self._change_thread(f"left {act.number}", {"left": act.number}, metadata=session)
 
@@ -301,6 +307,7 @@ class Visitor:
         layer, chat = self.layer, self.visit.chat
         fields = {"id": act.thing, "threadId": chat, "createdAt": "2026-01-01T00:00:00.000001Z", "metadata": {}}
         write = Write(("step", chat, act.thing, "favorite"), self.visit.user if favorite else ABSENT, is_ordered=False)
+        write.needs = ("step", chat, act.thing, "output")
         ask = lambda: layer.set_step_favorite(fields, favorite)  # noqa: E731
         await self._wait(self._start("set_step_favorite", f"{act.thing} {favorite}", (write,), ask))
 
