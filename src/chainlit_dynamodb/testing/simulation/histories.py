@@ -52,6 +52,13 @@ class Histories:
         """Return whether a deletion was asked for before a moment."""
         return any(write.call.started <= moment for register in registers for write in self._ends.get(register, ()))
 
+    def is_ending(self, started: float, ended: float, register: Register) -> bool:
+        """Return whether a deletion was under way meanwhile, or had not failed."""
+        return any(
+            write.call.started <= ended and not (write.call.error and (write.call.ended or 0.0) < started)
+            for write in self._ends.get(register, ())
+        )
+
     def is_there(self, register: Register, moment: float) -> bool:
         """Return whether something was surely stored before a moment."""
         return any(_is_done(write, moment) for write in self._writes.get(register, ()))
@@ -74,8 +81,14 @@ class Histories:
 
     def _check_needs(self, call: Call) -> None:
         for write in call.writes:
+            if write.is_end and not self._was_asked_for(write):
+                call.error = "there was nothing to delete"
             if write.needs is not None and call.is_acknowledged and not self.is_there(write.needs, call.started):
                 call.error = "what it changes may not have been there"
+
+    def _was_asked_for(self, end: Write) -> bool:
+        inside = self.registers(*end.register)
+        return any(write.call.started < end.call.started for register in inside for write in self._writes[register])
 
     def _replaces(self, later: Write, write: Write, moment: float) -> bool:
         """Return whether a write was surely there before a moment and surely came after another."""

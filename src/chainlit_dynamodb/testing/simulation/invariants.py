@@ -122,9 +122,11 @@ def steps_are_what_was_written(ending: Ending) -> Iterator[str]:
         seen = {step["id"]: step for step in call.answer["steps"]}
         for step_id in ending.histories.things("step", chat):
             place = ("step", chat, step_id)
+            if ending.histories.is_over(started, place):
+                continue
             if step_id not in seen:
                 is_lost = ending.histories.is_there((*place, "output"), started)
-                if is_lost and not ending.histories.may_be_over(ended, place):
+                if is_lost and not _may_be_gone(ending, call, place):
                     yield f"{step_id} is lost [{call.serial}]"
                 continue
             for field in ("output", "input"):
@@ -140,9 +142,11 @@ def elements_are_what_was_written(ending: Ending) -> Iterator[str]:
         seen = {element["id"]: element for element in call.answer["elements"]}
         for element_id in ending.histories.things("element", chat):
             place = ("element", chat, element_id)
+            if ending.histories.is_over(started, place):
+                continue
             if element_id not in seen:
                 is_lost = ending.histories.is_there((*place, "name"), started)
-                if is_lost and not ending.histories.may_be_over(ended, place, *_steps_of(ending, place)):
+                if is_lost and not _may_be_gone(ending, call, place, *_steps_of(ending, place)):
                     yield f"{element_id} is lost [{call.serial}]"
                 continue
             element = seen[element_id]
@@ -157,7 +161,7 @@ def feedback_is_what_was_written(ending: Ending) -> Iterator[str]:
     """Feedback and favourites that were acknowledged are there, the newest ones."""
     for call in _threads_seen(ending):
         chat, (started, ended) = call.detail, _span(call)
-        for step in call.answer["steps"]:
+        for step in _living_steps(ending, call):
             place = ("step", chat, step["id"])
             found = step.get("feedback")
             feedback = (found["value"], found["comment"]) if found else ABSENT
@@ -169,7 +173,7 @@ def favorites_are_what_was_written(ending: Ending) -> Iterator[str]:
     """A favourite that was acknowledged is one, and is listed at the end."""
     for call in _threads_seen(ending):
         chat, (started, ended) = call.detail, _span(call)
-        for step in call.answer["steps"]:
+        for step in _living_steps(ending, call):
             register = ("step", chat, step["id"], "favorite")
             is_one = bool(step["metadata"].get("favorite"))
             values = {value for value in ending.histories.values(register) if value != ABSENT} if is_one else {ABSENT}
@@ -352,6 +356,20 @@ def check(ending: Ending, invariants: tuple[Invariant, ...] = INVARIANTS) -> lis
 
 def _threads_seen(ending: Ending) -> Iterator[Call]:
     return (call for call in ending.answered("get_thread") if call.answer is not None)
+
+
+def _may_be_gone(ending: Ending, call: Call, *places: tuple[str, ...]) -> bool:
+    started, ended = _span(call)
+    return ending.histories.may_be_over(ended, *places) or ending.histories.is_ending(
+        started, ended, ("thread", call.detail)
+    )
+
+
+def _living_steps(ending: Ending, call: Call) -> Iterator[Any]:
+    """Return the steps that were seen and may be."""
+    for step in call.answer["steps"]:
+        if not ending.histories.is_over(call.started, ("step", call.detail, step["id"]), ("thread", call.detail)):
+            yield step
 
 
 def _span(call: Call) -> tuple[float, float]:

@@ -158,7 +158,8 @@ class _Story:
                 await self._finish_deletion(chat)
 
     async def _finish_deletion(self, chat: str) -> None:
-        visitor = self._visitor(chat, "ann")
+        user = next(visit.user for visit in self._plan.visits if visit.chat == chat)
+        visitor = self._visitor(chat, user)
         await visitor.do(Act("read", 0.0, 0))
         if self.records.calls[-1].answer is None:
             await visitor.do(Act("delete", 0.0, 0))

@@ -332,7 +332,11 @@ class Visitor:
         await self._wait(self._start("delete_element", act.thing, (end,), lambda: layer.delete_element(act.thing, chat)))
 
     async def _delete(self, act: Act) -> None:
+        """Delete the chat, as Chainlit does: only if it is there, and the user's own."""
         layer, chat = self.layer, self.visit.chat
+        asked = await self._wait(self._start("get_thread_author", chat, (), lambda: layer.get_thread_author(chat)))
+        if [call.answer for call in asked] != [self.visit.user]:
+            return
         end = Write(("thread", chat), ABSENT, is_end=True)
         await self._wait(self._start("delete_thread", chat, (end,), lambda: layer.delete_thread(chat)))
 
