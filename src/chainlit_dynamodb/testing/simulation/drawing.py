@@ -120,10 +120,10 @@ class _Drawing:
 
     def _visits(self, slots: list[str]) -> tuple[Visit, ...]:
         chance = self._chance
-        chats = [f"chat{n}" for n in range(1, chance.choice((1, 1, 2, 3)) + 1)]
+        chats = [f"chat{n}" for n in range(1, chance.choice((1, 1, 2, 3, 4)) + 1)]
         users = {chat: chance.choice(("ann", "ann", "bob")) for chat in chats}
         visits = []
-        for number in range(chance.randrange(1, 5)):
+        for number in range(chance.randrange(1, 6)):
             chat = chats[number % len(chats)]
             is_first = number < len(chats)
             visits.append(self._visit(f"visit{number + 1}", chance.choice(slots), users[chat], chat, is_first=is_first))

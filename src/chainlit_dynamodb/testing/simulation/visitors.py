@@ -23,7 +23,6 @@ PATIENCE_SECONDS: Final = 60.0
 """Then a visitor goes on, whatever is still under way."""
 CHECKED_ENTRIES: Final = ("k", "big", "left", "is_shared", "shared_at")
 """What entries of metadata begin with that the checker knows."""
-_PAGE: Final = 3
 
 
 async def _ignore(*_: Any) -> None:
@@ -355,16 +354,16 @@ class Visitor:
 
     async def _list(self, act: Act) -> None:
         layer, user = self.layer, self.visit.user
-        await self._wait(self._start("list_threads", user, (), lambda: all_pages(layer, user)))
+        await self._wait(self._start("list_threads", user, (), lambda: all_pages(layer, user, 1 + act.number % 3)))
         await self._wait(self._start("get_favorite_steps", user, (), lambda: layer.get_favorite_steps(user)))
 
 
-async def all_pages(layer: Any, user: str) -> list[list[Any]]:
-    """Return all pages of a user's list, read as the sidebar reads them."""
+async def all_pages(layer: Any, user: str, first: int) -> list[list[Any]]:
+    """Return all pages of a user's list, read as the sidebar reads them, but in smaller ones."""
     pages: list[list[Any]] = []
     cursor = None
     while True:
-        page = await layer.list_threads(Pagination(first=_PAGE, cursor=cursor), ThreadFilter(userId=user))
+        page = await layer.list_threads(Pagination(first=first, cursor=cursor), ThreadFilter(userId=user))
         pages.append(page.data)
         cursor = page.pageInfo.endCursor
         if not page.pageInfo.hasNextPage:
