@@ -100,7 +100,9 @@ def an_update(draw: Any, written: Written) -> str:
             clauses[verb].append(f"{path} {written.value(draw(sets))}")
         else:
             value = written.value(draw(values))
-            clauses["SET"].append(f"{path} = {value}" if verb == "SET" else f"{path} = if_not_exists({path}, {value})")
+            clauses["SET"].append(
+                f"{path} = {value}" if verb == "SET" else f"{path} = if_not_exists({path}, {value})"
+            )
     for index in draw(st.sampled_from([(), ("UserThreadPK", "UserThreadSK")])):
         clauses["SET"].append(f"{written.name(index)} = {written.value({'S': draw(st.sampled_from(['u', 'v']))})}")
     return " ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses.items() if parts)
@@ -194,7 +196,14 @@ def a_transaction(draw: Any) -> Operation:
 
 
 operations = st.lists(
-    an_update_item() | an_update_item() | a_delete_item() | a_put_item() | a_read() | a_query() | a_batch_write() | a_transaction(),
+    an_update_item()
+    | an_update_item()
+    | a_delete_item()
+    | a_put_item()
+    | a_read()
+    | a_query()
+    | a_batch_write()
+    | a_transaction(),
     min_size=1,
     max_size=12,
 )
@@ -223,7 +232,9 @@ class Pair:
             return {"RequestItems": {self.table: request["RequestItems"]["?"]}}
         if operation != "TransactWriteItems":
             return {"TableName": self.table, **request}
-        parts = [{kind: {"TableName": self.table, **inner} for kind, inner in p.items()} for p in request["TransactItems"]]
+        parts = [
+            {kind: {"TableName": self.table, **inner} for kind, inner in p.items()} for p in request["TransactItems"]
+        ]
         return {"TransactItems": parts, "ClientRequestToken": (request["ClientRequestToken"] + self._tokens)[:36]}
 
     def _local(self, operation: str, request: dict[str, Any]) -> Any:
@@ -281,7 +292,11 @@ def _plain(value: Any) -> Any:
 
 def _comparable(answer: Any) -> Any:
     """Leave out what is said of nothing, and the order in which a batch is answered."""
-    found = {name: value for name, value in answer.items() if name not in ("ScannedCount", "ConsumedCapacity") and value != {}}
+    found = {
+        name: value
+        for name, value in answer.items()
+        if name not in ("ScannedCount", "ConsumedCapacity") and value != {}
+    }
     if "Responses" in found:
         ((_, items),) = found["Responses"].items()
         found["Responses"] = sorted(items, key=repr)
@@ -305,9 +320,13 @@ def pairs(client: Any) -> Iterator[list[Pair]]:
         client.delete_table(TableName=pair.table)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(operations=operations)
-def test_the_same_operations_have_the_same_answers(client: Any, pairs: list[Pair], operations: list[Operation]) -> None:
+def test_the_same_operations_have_the_same_answers(
+    client: Any, pairs: list[Pair], operations: list[Operation]
+) -> None:
     pair = Pair(client)
     pairs.append(pair)
     for operation, request in operations:

@@ -126,7 +126,9 @@ class _Drawing:
         for number in range(chance.randrange(1, 6)):
             chat = chats[number % len(chats)]
             is_first = number < len(chats)
-            visits.append(self._visit(f"visit{number + 1}", chance.choice(slots), users[chat], chat, is_first=is_first))
+            visits.append(
+                self._visit(f"visit{number + 1}", chance.choice(slots), users[chat], chat, is_first=is_first)
+            )
         return tuple(visits)
 
     def _visit(self, name: str, slot: str, user: str, chat: str, *, is_first: bool) -> Visit:
@@ -169,7 +171,9 @@ class _Drawing:
     def _new(self, kind: str, thing: str = "", others: tuple[str, ...] = ()) -> Act:
         chance = self._chance
         self._number += 1
-        large = kind == "big merge" or (self._has_large and kind in ("update", "say", "tool") and chance.random() < 0.3)
+        large = kind == "big merge" or (
+            self._has_large and kind in ("update", "say", "tool") and chance.random() < 0.3
+        )
         after = chance.choice((0.0, 0.001, 0.02, 0.2, 1.0, chance.uniform(0, 12)))
         size = chance.choice(_LARGE if large else _SMALL)
         times = chance.choice((1, 2, 4)) if kind in ("stream", "update") else 1

@@ -74,7 +74,9 @@ class Fates:
         """Return the fate of the next request of a subject."""
         self._counts[subject] += 1
         name = f"{subject} {self._counts[subject]}"
-        draws = tuple(n / _SPAN for n in _DRAWS.unpack(blake2b(f"{self._seed}/{name}".encode(), digest_size=32).digest()))
+        draws = tuple(
+            n / _SPAN for n in _DRAWS.unpack(blake2b(f"{self._seed}/{name}".encode(), digest_size=32).digest())
+        )
         fault = self._fault(draws[0]) if self.allows(name) else None
         if fault is not None:
             self.struck[name] = True

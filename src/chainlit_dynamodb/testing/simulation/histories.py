@@ -117,7 +117,12 @@ def _note_losses(records: Records) -> None:
     for moment, process, message in records.losses:
         for call in records.calls:
             is_meant = call.process == process and call.started <= moment
-            if is_meant and call.is_acknowledged and (call.ended or 0.0) >= moment and _speaks_of(message, call.writes):
+            if (
+                is_meant
+                and call.is_acknowledged
+                and (call.ended or 0.0) >= moment
+                and _speaks_of(message, call.writes)
+            ):
                 call.error = "its loss was logged"
 
 

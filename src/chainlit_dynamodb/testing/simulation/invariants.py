@@ -23,7 +23,6 @@ from chainlit_dynamodb.schema import (
     is_part_sk,
     is_step_sk,
     parse_step_sk,
-    parse_thread_pk,
     thread_pk,
 )
 from chainlit_dynamodb.testing.simulation.content import number_of
@@ -36,6 +35,7 @@ READ_SECONDS: Final = 45.0
 AWAITED_SECONDS: Final = 45.0
 CLOSE_GRACE_SECONDS: Final = 3.0
 INDEX_GRACE_SECONDS: Final = 60.0
+LARGEST_CHANGE_BYTES: Final = 12_000
 _READS: Final = frozenset({"get_thread", "list_threads", "get_user", "get_favorite_steps"})
 _AWAITED: Final = frozenset(
     {
@@ -62,7 +62,8 @@ class Ending:
         rows: All items of the table, by their keys, decoded.
         files: All files.
         pending: What processes that lived to the end had not written.
-        slowest_index: How far the index may have been behind.
+        most_pending_bytes: The most that waited within the bound of one process.
+        max_pending_bytes: That bound.
     """
 
     calls: list[Call]
@@ -71,6 +72,8 @@ class Ending:
     rows: Mapping[tuple[str, str], Item]
     files: Mapping[str, bytes]
     pending: Mapping[str, int]
+    most_pending_bytes: int
+    max_pending_bytes: int
 
     def answered(self, method: str) -> Iterator[Call]:
         """Return the calls of a method that got an answer."""
@@ -276,6 +279,12 @@ def nothing_is_pending(ending: Ending) -> Iterator[str]:
     yield from (f"{name} has {count} changes" for name, count in ending.pending.items() if count)
 
 
+def memory_stays_in_bounds(ending: Ending) -> Iterator[str]:
+    """What waits to be written holds no more memory than is allowed, one large change excepted."""
+    if ending.most_pending_bytes > ending.max_pending_bytes + LARGEST_CHANGE_BYTES:
+        yield f"{ending.most_pending_bytes} bytes, allowed are {ending.max_pending_bytes}"
+
+
 def parts_have_owners(ending: Ending) -> Iterator[str]:
     """Every part of a large value belongs to a row that names it, and no row misses one."""
     named = set()
@@ -338,6 +347,7 @@ INVARIANTS: Final[tuple[Invariant, ...]] = (
     closing_ends_in_time,
     nothing_internal_leaks,
     nothing_is_pending,
+    memory_stays_in_bounds,
     parts_have_owners,
     nothing_is_left_of_deleted_threads,
     no_file_is_without_row,

@@ -195,7 +195,9 @@ def _halved(operation: str, request: Mapping[str, Any]) -> tuple[dict[str, Any],
         return dict(request), {}
     kept, rest = entries[: len(entries) // 2], entries[len(entries) // 2 :]
     if operation == "BatchGetItem":
-        return {"RequestItems": {table: {**asked, "Keys": kept}}}, {"UnprocessedKeys": {table: {**asked, "Keys": rest}}}
+        return {"RequestItems": {table: {**asked, "Keys": kept}}}, {
+            "UnprocessedKeys": {table: {**asked, "Keys": rest}}
+        }
     return {"RequestItems": {table: kept}}, {"UnprocessedItems": {table: rest}}
 
 

@@ -111,7 +111,9 @@ class Plan:
         lines += [f"trouble: {_trouble(trouble)}" for trouble in self.troubles]
         for visit in self.visits:
             kind = "bot" if visit.is_bot else "browser"
-            lines.append(f"{visit.name}: {visit.user} in {visit.chat}, {kind}, server {visit.slot}, at {visit.at:.2f}")
+            lines.append(
+                f"{visit.name}: {visit.user} in {visit.chat}, {kind}, server {visit.slot}, at {visit.at:.2f}"
+            )
             lines += [f"    {_act(act)}" for act in visit.acts]
         return lines
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chainlit_dynamodb.schema import INDEX_PK, INDEX_SK, PK, SK
 from chainlit_dynamodb.testing.simulation.conditions import condition, named
 from chainlit_dynamodb.testing.simulation.expressions import (
     And,
@@ -17,7 +18,6 @@ from chainlit_dynamodb.testing.simulation.expressions import (
     Value,
     parse_condition,
 )
-from chainlit_dynamodb.schema import INDEX_PK, INDEX_SK, PK, SK
 
 
 @dataclass(frozen=True)

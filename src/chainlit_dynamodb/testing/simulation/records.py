@@ -80,6 +80,7 @@ class Records:
         self.lines: list[tuple[float, str, str]] = []
         self.losses: list[tuple[float, str, str]] = []
         self.deaths: dict[str, float] = {}
+        self.most_pending_bytes = 0
         self._now = now
 
     def note(self, who: str, what: str) -> None:
@@ -98,6 +99,7 @@ class Records:
         for write in writes:
             write.call = call
         self.calls.append(call)
+        self.most_pending_bytes = max(self.most_pending_bytes, process.layer.backlog.size_bytes)
         self.note(process.name, f"{method} {detail} [{call.serial}]")
         return call
 

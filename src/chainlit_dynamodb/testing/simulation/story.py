@@ -6,9 +6,10 @@ import asyncio
 import logging
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
+from chainlit_dynamodb.chat.writer import MAX_PENDING_BYTES
 from chainlit_dynamodb.testing.simulation.engine import Engine
 from chainlit_dynamodb.testing.simulation.errors import StuckError
 from chainlit_dynamodb.testing.simulation.fates import Fates
@@ -22,7 +23,7 @@ from chainlit_dynamodb.testing.simulation.processes import TABLE_NAME, Process, 
 from chainlit_dynamodb.testing.simulation.records import Records
 from chainlit_dynamodb.testing.simulation.storage import Bucket
 from chainlit_dynamodb.testing.simulation.visitors import Visitor, forget_sessions
-from chainlit_dynamodb.testing.simulation.world import Wall, virtual_world
+from chainlit_dynamodb.testing.simulation.world import virtual_world
 
 _SETTLE_SECONDS: Final = 900.0
 _READER: Final = "Z"
@@ -64,8 +65,8 @@ def tell(plan: Plan, invariants: tuple[Invariant, ...] = INVARIANTS) -> Outcome:
             findings = [Finding("the_story_ends", str(exc))]
         finally:
             loop.drop_tasks()
+            loop.close()
             forget_sessions()
-    loop.close()
     return Outcome(plan, findings, story.records, tuple(story.fates.struck), loop.time())
 
 
@@ -111,6 +112,8 @@ class _Story:
             decoded(dict(self._engine.items.all())),
             self._bucket.files,
             pending,
+            self.records.most_pending_bytes,
+            self._plan.options.get("max_pending_bytes") or MAX_PENDING_BYTES,
         )
 
     @property
@@ -179,6 +182,3 @@ class _Story:
             self._servers.current[_READER] = self._servers.start(_READER)
         visit = Visit("reader", _READER, user, chat, is_bot=False, at=0.0, acts=())
         return Visitor(visit, self._servers, self.records, late=True)
-
-
-__all__ = ["Outcome", "Wall", "replace", "tell"]

@@ -14,7 +14,15 @@ from chainlit_dynamodb.testing.simulation.conditions import (
     reader,
     value_at,
 )
-from chainlit_dynamodb.testing.simulation.expressions import Action, Call, ExpressionError, Path, Sum, Value, parse_update
+from chainlit_dynamodb.testing.simulation.expressions import (
+    Action,
+    Call,
+    ExpressionError,
+    Path,
+    Sum,
+    Value,
+    parse_update,
+)
 
 
 def updated(item: Item, text: str, names: Names, values: Values) -> tuple[Item, dict[str, bool]]:

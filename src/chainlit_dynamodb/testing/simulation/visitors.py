@@ -246,7 +246,9 @@ class Visitor:
 
     async def _merge(self, act: Act) -> None:
         key = f"k{act.number % 3}"
-        await self._change_thread(f"{key} = {act.number}", {key: act.number}, needs_thread=False, metadata={key: act.number})
+        await self._change_thread(
+            f"{key} = {act.number}", {key: act.number}, needs_thread=False, metadata={key: act.number}
+        )
 
     async def _big_merge(self, act: Act) -> None:
         key = f"big{act.number % 2}"
@@ -276,7 +278,10 @@ class Visitor:
     async def _like(self, act: Act) -> None:
         value: Any = act.number % 2
         comment = text(act.number, act.size)
-        feedback, layer = Feedback(forId=act.thing, threadId=self.visit.chat, value=value, comment=comment), self.layer
+        feedback, layer = (
+            Feedback(forId=act.thing, threadId=self.visit.chat, value=value, comment=comment),
+            self.layer,
+        )
         write = Write(("step", self.visit.chat, act.thing, "feedback"), (value, comment), is_ordered=False)
         ask = lambda: layer.upsert_feedback(feedback)  # noqa: E731
         task = self._start("upsert_feedback", f"{act.thing} {value} #{act.number}", (write,), ask)
@@ -305,7 +310,9 @@ class Visitor:
     async def _set_star(self, act: Act, *, favorite: bool) -> None:
         layer, chat = self.layer, self.visit.chat
         fields = {"id": act.thing, "threadId": chat, "createdAt": "2026-01-01T00:00:00.000001Z", "metadata": {}}
-        write = Write(("step", chat, act.thing, "favorite"), self.visit.user if favorite else ABSENT, is_ordered=False)
+        write = Write(
+            ("step", chat, act.thing, "favorite"), self.visit.user if favorite else ABSENT, is_ordered=False
+        )
         write.needs = ("step", chat, act.thing, "output")
         ask = lambda: layer.set_step_favorite(fields, favorite)  # noqa: E731
         await self._wait(self._start("set_step_favorite", f"{act.thing} {favorite}", (write,), ask))
@@ -318,17 +325,23 @@ class Visitor:
 
     def _write_element(self, act: Act, content: bytes) -> asyncio.Task[Call]:
         for_id = act.others[0] if act.others else f"{self.visit.chat}-s1"
-        element = File(id=act.thing, thread_id=self.visit.chat, name=f"file {act.number}", content=content, for_id=for_id)
+        element = File(
+            id=act.thing, thread_id=self.visit.chat, name=f"file {act.number}", content=content, for_id=for_id
+        )
         place = ("element", self.visit.chat, act.thing)
         values = {"name": element.name, "for": for_id, "content": content}
         writes = tuple(Write((*place, field), value) for field, value in values.items())
         layer = self.layer
-        return self._start("create_element", f"{act.thing} #{act.number} for {for_id}", writes, lambda: layer.create_element(element))
+        return self._start(
+            "create_element", f"{act.thing} #{act.number} for {for_id}", writes, lambda: layer.create_element(element)
+        )
 
     async def _detach(self, act: Act) -> None:
         layer, chat = self.layer, self.visit.chat
         end = Write(("element", chat, act.thing), ABSENT, is_end=True)
-        await self._wait(self._start("delete_element", act.thing, (end,), lambda: layer.delete_element(act.thing, chat)))
+        await self._wait(
+            self._start("delete_element", act.thing, (end,), lambda: layer.delete_element(act.thing, chat))
+        )
 
     async def _delete(self, act: Act) -> None:
         """Delete the chat, as Chainlit does: only if it is there, and the user's own."""
@@ -342,7 +355,9 @@ class Visitor:
     async def _login(self, act: Act) -> None:
         layer, user = self.layer, User(identifier=self.visit.user, metadata={"n": act.number})
         write = Write(("user", self.visit.user, "n"), act.number, is_ordered=False)
-        await self._wait(self._start("create_user", f"{self.visit.user} #{act.number}", (write,), lambda: layer.create_user(user)))
+        await self._wait(
+            self._start("create_user", f"{self.visit.user} #{act.number}", (write,), lambda: layer.create_user(user))
+        )
         await self._wait(self._start("get_user", self.visit.user, (), lambda: layer.get_user(self.visit.user)))
 
     async def _read(self, act: Act) -> None:
