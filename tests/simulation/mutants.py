@@ -29,7 +29,8 @@ from chainlit_dynamodb.dynamodb.expressions import Update, any_of, exists, missi
 from chainlit_dynamodb.dynamodb.table import Table
 from chainlit_dynamodb.rows import large_values
 from chainlit_dynamodb.rows.large_values import LargeValues
-from chainlit_dynamodb.rows.rows import Rows
+from chainlit_dynamodb.rows.rows import Rows, Write
+from chainlit_dynamodb.schema import feedback_key
 from chainlit_dynamodb.testing.simulation.campaign import one
 
 MAX_SCHEDULES = 2000
@@ -152,7 +153,7 @@ def marker_kept(*arguments: Any) -> Any:
 
 
 def marker_forgotten(thread_id: str, value: int, thread: Any, step_id: str) -> Any:
-    return feedback_markers.Write(feedback_markers.feedback_key(thread_id, value), Update(assign={"_x": 1}))
+    return Write(feedback_key(thread_id, value), Update(assign={"_x": 1}))
 
 
 async def half_a_batch(self: Any, waiting: Any, attributes: Any, items: Any) -> None:

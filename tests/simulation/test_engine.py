@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import botocore.session
@@ -338,7 +338,7 @@ def test_the_same_operations_have_the_same_answers(
     assert ours == local
 
 
-def _whole(pk: str) -> Mapping[str, Any] | Any:
+def _whole(pk: str) -> dict[str, Any]:
     return {
         "KeyConditionExpression": "#0 = :0",
         "ExpressionAttributeNames": {"#0": "PK"},

@@ -1,4 +1,4 @@
-"""Simulate: `python -m chainlit_dynamodb.testing.simulation --seeds 0-1999`, `--minutes 5`, or `--seed 7` to see one."""
+"""Simulate: `python -m chainlit_dynamodb.testing.simulation --seeds 0-1999`, `--minutes 5`, or `--seed 7` for one."""
 
 from __future__ import annotations
 

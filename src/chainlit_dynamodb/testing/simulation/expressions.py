@@ -154,7 +154,7 @@ class _Parser:
                 raise ExpressionError(f"unexpected {token}")
             seen.add(clause)
             self._at += 1
-            actions += self.listed(lambda clause=clause: self._action(clause))  # type: ignore[misc]
+            actions += self.listed(lambda clause=clause: self._action(clause))
         return tuple(actions)
 
     def listed(self, one: Any) -> tuple[Any, ...]:
@@ -209,10 +209,10 @@ class _Parser:
         return Compare(operator, left, self._operand())
 
     def _operand(self) -> Any:
-        token = self._peek()
-        if token == "size":
+        word = self._peek()
+        if word == "size":
             return self._call("size", 1)
-        if token is not None and token.startswith(":"):
+        if word is not None and word.startswith(":"):
             return Value(self._next())
         return self.path()
 
@@ -264,10 +264,10 @@ class _Parser:
         return token
 
     def _word(self) -> str:
-        token = self._next()
-        if token in _COMPARATORS or token in "(),.[]+-":
-            raise ExpressionError(f"unexpected {token}")
-        return token
+        word = self._next()
+        if word in _COMPARATORS or word in "(),.[]+-":
+            raise ExpressionError(f"unexpected {word}")
+        return word
 
     def _takes(self, word: str) -> bool:
         token = self._peek()

@@ -74,9 +74,9 @@ class Histories:
         """
         writes = self._writes.get(register, [])
         for write in writes:
-            if write.value == value and write.call.started <= ended:
-                if not any(self._replaces(later, write, started) for later in writes):
-                    return True
+            is_seen = write.value == value and write.call.started <= ended
+            if is_seen and not any(self._replaces(later, write, started) for later in writes):
+                return True
         return value == ABSENT and not any(_is_done(write, started) for write in writes)
 
     def _check_needs(self, call: Call) -> None:
@@ -113,7 +113,7 @@ def _is_done(write: Write, moment: float) -> bool:
 
 
 def _note_losses(records: Records) -> None:
-    """Take back the acknowledgement of calls whose loss the log has told: nobody awaits them, so it tells no one else."""
+    """Take back the acknowledgement of calls whose loss the log has told: nobody awaits them, so nobody else is."""
     for moment, process, message in records.losses:
         for call in records.calls:
             is_meant = call.process == process and call.started <= moment

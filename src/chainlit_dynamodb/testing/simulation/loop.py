@@ -1,4 +1,9 @@
-"""An event loop whose time is virtual: it never waits, and the same seed runs the same callbacks in the same order."""
+"""An event loop whose time is virtual: it never waits, and the same seed runs the same callbacks in the same order.
+
+It replaces what asyncio's base class keeps to itself, and so it reaches for private names.
+"""
+
+# ruff: noqa: SLF001, ARG002
 
 from __future__ import annotations
 
@@ -64,7 +69,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._virtual_now = 0.0
         self._serials = itertools.count(1)
         self._left = MAX_CALLBACKS
-        self._ready: list[Any] = []  # type: ignore[assignment]
+        self._ready: list[Any] = []
         self._scheduled: list[Any] = []
         self._orders = itertools.count()
         self.tasks: list[asyncio.Task[Any]] = []
@@ -85,17 +90,23 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Return a number nobody has."""
         return next(self._serials)
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Any, *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
         """Call back at a time. What is due at the same time runs in the order of these calls."""
         timer = events.TimerHandle(when, callback, args, self, context)
         heapq.heappush(self._scheduled, (when, next(self._orders), timer))
         return timer
 
-    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+    def call_soon_threadsafe(  # type: ignore[override]
+        self, callback: Any, *args: Any, context: Any = None
+    ) -> asyncio.Handle:
         """Call back soon: there is one thread."""
         return self.call_soon(callback, *args, context=context)
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
         """Do at once what is meant for a thread."""
         done = self.create_future()
         try:
@@ -111,7 +122,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 with suppress(BaseException):
-                    task.get_coro().close()  # type: ignore[union-attr]
+                    task.get_coro().close()
         self.tasks.clear()
         self._ready.clear()
 

@@ -88,7 +88,7 @@ class Network:
         await asyncio.sleep(self._latency(fate, 1))
         trouble = self._trouble(slot)
         if trouble is not None:
-            await self._be_troubled(trouble, fate, process, what)
+            await self._be_troubled(trouble, process, what)
         elif fate.fault is not None:
             return await self._go_wrong(fate, process, operation, request, what)
         answer = self._do(fate, process, operation, request, what)
@@ -98,7 +98,7 @@ class Network:
             raise answer
         return answer
 
-    async def _be_troubled(self, trouble: Trouble, fate: Fate, process: str, what: str) -> None:
+    async def _be_troubled(self, trouble: Trouble, process: str, what: str) -> None:
         self._note(process, f"  {what}: {trouble.kind}")
         if trouble.kind == "silent":
             await asyncio.sleep(ATTEMPT_SECONDS)

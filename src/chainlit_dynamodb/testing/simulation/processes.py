@@ -89,7 +89,7 @@ class Servers:
 
     async def alive(self, slot: str) -> Process:
         """Wait for a process in a place that takes calls."""
-        while self.current[slot].is_dead or self.current[slot].is_closing:
+        while self.current[slot].is_dead or self.current[slot].is_closing:  # noqa: ASYNC110 - time is virtual
             await asyncio.sleep(0.1)
         return self.current[slot]
 

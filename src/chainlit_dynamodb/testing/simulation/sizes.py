@@ -25,7 +25,7 @@ def _exact(value: dict[str, Any]) -> int:
     if kind == "S":
         return len(content.encode())
     if kind == "B":
-        return len(content) * 3 // 4 - content.count("=")
+        return int(len(content) * 3 // 4 - content.count("="))
     if kind == "N":
         return (len(content.strip("-0.").replace(".", "")) + 1) // 2 + 1
     if kind == "M":

@@ -1,5 +1,7 @@
 """Where files are: slow and failing, shared by all processes."""
 
+# ruff: noqa: ARG002
+
 from __future__ import annotations
 
 import asyncio

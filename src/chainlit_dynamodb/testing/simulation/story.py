@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from chainlit_dynamodb.chat.writer import MAX_PENDING_BYTES
+from chainlit_dynamodb.testing.simulation.endings import Ending, Finding, decoded
 from chainlit_dynamodb.testing.simulation.engine import Engine
 from chainlit_dynamodb.testing.simulation.errors import StuckError
 from chainlit_dynamodb.testing.simulation.fates import Fates
 from chainlit_dynamodb.testing.simulation.histories import LATEST_SECONDS, Histories
-from chainlit_dynamodb.testing.simulation.invariants import INVARIANTS, Ending, Finding, Invariant, check, decoded
+from chainlit_dynamodb.testing.simulation.invariants import INVARIANTS, Invariant, check
 from chainlit_dynamodb.testing.simulation.items import Place
 from chainlit_dynamodb.testing.simulation.loop import VirtualLoop, owner_var
 from chainlit_dynamodb.testing.simulation.network import Network
@@ -136,7 +137,7 @@ class _Story:
         """Wait until everything is answered and nothing late can happen."""
         loop = asyncio.get_running_loop()
         until = loop.time() + _SETTLE_SECONDS
-        while loop.time() < until and self._is_waiting():
+        while loop.time() < until and self._is_waiting():  # noqa: ASYNC110 - time is virtual
             await asyncio.sleep(5.0)
         await asyncio.sleep(LATEST_SECONDS)
 

@@ -147,7 +147,8 @@ class Visitor:
     async def _wait(self, *tasks: asyncio.Task[Call]) -> list[Call]:
         """Wait for answers, but not for those of the dead."""
         assert self._process is not None  # noqa: S101 - `do` connects first
-        await asyncio.wait({asyncio.gather(*tasks), self._process.gone}, return_when=asyncio.FIRST_COMPLETED)
+        waited: set[asyncio.Future[Any]] = {asyncio.gather(*tasks), self._process.gone}
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         return [task.result() for task in tasks if task.done() and not task.cancelled()]
 
     # What a chat consists of.
@@ -343,7 +344,7 @@ class Visitor:
             self._start("delete_element", act.thing, (end,), lambda: layer.delete_element(act.thing, chat))
         )
 
-    async def _delete(self, act: Act) -> None:
+    async def _delete(self, _: Act) -> None:
         """Delete the chat, as Chainlit does: only if it is there, and the user's own."""
         layer, chat = self.layer, self.visit.chat
         asked = await self._wait(self._start("get_thread_author", chat, (), lambda: layer.get_thread_author(chat)))
@@ -360,7 +361,7 @@ class Visitor:
         )
         await self._wait(self._start("get_user", self.visit.user, (), lambda: layer.get_user(self.visit.user)))
 
-    async def _read(self, act: Act) -> None:
+    async def _read(self, _: Act) -> None:
         await self._read_thread()
 
     async def _read_thread(self) -> list[Call]:

@@ -20,7 +20,7 @@ from unittest.mock import patch
 
 from cachetools import TTLCache
 
-from chainlit_dynamodb import schema
+import chainlit_dynamodb.schema
 from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.rows import large_values
 from chainlit_dynamodb.testing.simulation.loop import Owner, owner_var
@@ -50,7 +50,7 @@ class _WallClock(datetime):
     virtual_now: Callable[[], float]
 
     @classmethod
-    def now(cls, tz: Any = None) -> datetime:
+    def now(cls, tz: Any = None) -> Any:  # noqa: ARG003
         return STARTED_AT + timedelta(seconds=_wall_seconds(cls.virtual_now()))
 
 
@@ -91,8 +91,8 @@ def virtual_world(seed: str, now: Callable[[], float], handler: logging.Handler)
             (clock, "datetime", wall),
             (clock, "now", _now_of_process),
             (clock, "_last", Wall.last_told),
-            (schema, "INLINE_BYTES", SMALL_INLINE_BYTES),
-            (schema, "THREAD_INLINE_BYTES", SMALL_INLINE_BYTES),
+            (chainlit_dynamodb.schema, "INLINE_BYTES", SMALL_INLINE_BYTES),
+            (chainlit_dynamodb.schema, "THREAD_INLINE_BYTES", SMALL_INLINE_BYTES),
             (large_values, "PART_BYTES", SMALL_PART_BYTES),
             (TTLCache.__init__, "__defaults__", (now, *defaults[1:])),
         ):
