@@ -21,7 +21,7 @@ from chainlit_dynamodb.chat.changes import ElementChange, StepChange, ThreadChan
 from chainlit_dynamodb.chat.deletion import ThreadDeletion
 from chainlit_dynamodb.chat.elements import Elements
 from chainlit_dynamodb.chat.favorites import Favorites
-from chainlit_dynamodb.chat.recent import Recent
+from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.steps import Steps
 from chainlit_dynamodb.chat.threads import Threads
 from chainlit_dynamodb.chat.tombstones import Tombstones
@@ -128,7 +128,7 @@ def unconditioned(thread_id: str, change: Any, row: Any, moment: str) -> Any:
     return update, ANYTHING
 
 
-_merged, _fit, _setting = changes._merged, LargeValues._fit, feedback._setting
+_merged, _fit, _setting = changes._merged, LargeValues._fit, feedback._writes_to_set
 
 
 def replaced(_: Any, patch_: Any) -> Any:
@@ -213,10 +213,10 @@ MUTANTS = (
     Mutant("parts of refused writes stay", LargeValues, "discard", nothing),
     Mutant("a reader does not look again", large_values, "_READ_TRIES", 0),
     Mutant("a repeated transaction has a new token", Table, "transact", new_token_each_time),
-    Mutant("feedback leaves its old marker", feedback, "_setting", marker_kept),
+    Mutant("feedback leaves its old marker", feedback, "_writes_to_set", marker_kept),
     Mutant("feedback gets no marker", feedback, "addition", marker_forgotten),
     Mutant("a deleted step stays in its marker", feedback_markers.FeedbackMarkers, "forget", nothing),
-    Mutant("the process forgets what it has just listed", Recent, "touch", _silent),
+    Mutant("the process forgets what it has just listed", RecentWrites, "touch", _silent),
     Mutant("files of elements stay", files.Files, "delete", nothing),
     Mutant("files of threads stay", files.Files, "delete_all", nothing),
     Mutant("elements of deleted steps stay", Elements, "delete_of_step", nothing),

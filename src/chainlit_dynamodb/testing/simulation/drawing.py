@@ -48,6 +48,16 @@ _ACTS: Final = {
     "leave": 1,
     "delete": 1,
 }
+_TROUBLED_CALLS: Final = (
+    "",
+    "",
+    "",
+    "delete_thread",
+    "delete_thread",
+    "update_thread",
+    "delete_step",
+    "create_element",
+)
 _SMALL: Final = (0, 0, 0, 40, 400)
 _LARGE: Final = (1700, 2500, 5000)
 
@@ -112,7 +122,8 @@ class _Drawing:
         chance = self._chance
         at = chance.uniform(0, 20)
         if kind in ("refused", "silent"):
-            return Trouble(kind, chance.choice((ALL_SLOTS, slot)), at, chance.choice((1.0, 8.0, 30.0, 120.0)))
+            seconds, on = chance.choice((1.0, 8.0, 30.0, 120.0)), chance.choice(_TROUBLED_CALLS)
+            return Trouble(kind, chance.choice((ALL_SLOTS, slot)), at / 2 if on else at, seconds, on=on)
         if kind == "kill":
             requests = chance.choice((0, 1, -1)) * chance.randrange(3, 60)
             return Trouble(kind, slot, at, chance.uniform(0.1, 5), requests)

@@ -72,6 +72,7 @@ class Network:
         self._fates = fates
         self._troubles = [t for t in troubles if t.kind in ("refused", "silent")]
         self._note = note
+        self._begun: dict[Trouble, float] = {}
 
     async def send(self, process: str, slot: str, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Send a request once, for a process.
@@ -153,7 +154,18 @@ class Network:
         if self.is_healed:
             return None
         now = asyncio.get_running_loop().time()
-        return next((t for t in self._troubles if t.slot in ("", slot) and t.at <= now < t.at + t.seconds), None)
+        for trouble in self._troubles:
+            begun = self._begun.get(trouble) if trouble.on else trouble.at
+            if trouble.slot in ("", slot) and begun is not None and begun <= now < begun + trouble.seconds:
+                return trouble
+        return None
+
+    def begin(self, slot: str, method: str) -> None:
+        """Note that a method of a layer is called, which may be the moment of a trouble."""
+        now = asyncio.get_running_loop().time()
+        for trouble in self._troubles:
+            if trouble.on == method and trouble.slot in ("", slot) and trouble.at <= now:
+                self._begun.setdefault(trouble, now)
 
 
 class SimulatedTransport:

@@ -68,6 +68,7 @@ class Trouble:
         at: When, in seconds; or, for a kill with `requests`, not used.
         seconds: How long; how long until a new process takes the place; by how much the clock steps.
         requests: Kill at the request of this number; negative: right after it was done, before the answer.
+        on: The engine is not reached from the first call of this method on that comes after `at`.
     """
 
     kind: str
@@ -75,6 +76,7 @@ class Trouble:
     at: float
     seconds: float
     requests: int = 0
+    on: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ class Plan:
 def _trouble(trouble: Trouble) -> str:
     where = trouble.slot or "all"
     when = f"at request {trouble.requests}" if trouble.requests else f"at {trouble.at:.2f}"
+    when += f" or the next {trouble.on}" if trouble.on else ""
     return f"{trouble.kind} {where} {when}, {trouble.seconds:+.2f} s"
 
 

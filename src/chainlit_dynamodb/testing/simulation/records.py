@@ -81,6 +81,7 @@ class Records:
         self.losses: list[tuple[float, str, str]] = []
         self.deaths: dict[str, float] = {}
         self.most_pending_bytes = 0
+        self.on_begin: Callable[[str, str], None] = lambda *_: None
         self._now = now
 
     def note(self, who: str, what: str) -> None:
@@ -99,6 +100,7 @@ class Records:
         for write in writes:
             write.call = call
         self.calls.append(call)
+        self.on_begin(process.slot, method)
         self.most_pending_bytes = max(self.most_pending_bytes, process.layer.backlog.size_bytes)
         self.note(process.name, f"{method} {detail} [{call.serial}]")
         return call

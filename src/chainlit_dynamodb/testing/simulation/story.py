@@ -90,6 +90,7 @@ class _Story:
         self._engine = Engine(TABLE_NAME, loop.time, self._lag)
         self._engine.items.keeps_history = "stale read" in plan.rates
         self._network = Network(self._engine, self.fates, plan.troubles, self.records.note)
+        self.records.on_begin = self._network.begin
         self._bucket = Bucket(self.fates)
         self._servers: Servers
 
