@@ -7,7 +7,7 @@ SOURCES := $(wildcard src tests benchmarks)
 COVERAGE_CORE = $(shell $(BIN)/python -c 'import sys; print("sysmon" if hasattr(sys, "monitoring") else "ctrace")')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint format build bench soak matrix lowest engines clean
+.PHONY: help demo check test lint format build bench soak simulate matrix lowest engines clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -39,6 +39,9 @@ bench: $(VENV)/.test engines ## Measure
 
 soak: $(VENV)/.test engines ## Two hundred sessions through two minutes of faults; SEED=... replays
 	$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED))
+
+simulate: $(VENV)/.test ## Simulate thousands of schedules; SEEDS=0-1999 or MINUTES=5, or SEED=7 to read one
+	$(BIN)/python -m chainlit_dynamodb.testing.simulation $(if $(SEED),--seed $(SEED),$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEEDS),--seeds $(SEEDS),$(if $(MINUTES),,--seeds 0-1999)))
 
 matrix: ## Test on every Python that is found; FULL=1 adds the contract tests
 	@bash scripts/matrix.sh

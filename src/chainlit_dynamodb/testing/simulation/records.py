@@ -1,0 +1,111 @@
+"""What was asked of the layers and what they answered, with times: all that the checker knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+ABSENT: Final = "(nothing)"
+"""The value of a register that is not there."""
+
+Register = tuple[str, ...]
+"""What can have one value at a time, from the outside in: kind, chat or user, step or element, field."""
+
+
+@dataclass
+class Write:
+    """What a call writes to one register.
+
+    Attributes:
+        register: Where.
+        value: What; `ABSENT` if it goes away.
+        is_weak: It only fills a gap.
+        is_end: Nothing comes after it: a deletion.
+        is_ordered: Writes of one process take effect in the order of their calls, even if they overlap.
+        needs: What it changes nothing without, though nobody is told.
+    """
+
+    register: Register
+    value: Any
+    is_weak: bool = False
+    is_end: bool = False
+    is_ordered: bool = True
+    needs: Register | None = None
+    call: Call = field(init=False)
+
+
+@dataclass
+class Call:
+    """A call of a layer.
+
+    Attributes:
+        serial: Calls of one process are in this order.
+        slot: The place of the process.
+        process: The process.
+        method: The layer's method.
+        detail: What for, in the story.
+        writes: What it writes.
+        started: When, in seconds.
+        ended: When it was answered; `None` if it never was.
+        error: Why it failed; "" if it did not.
+        answer: What it gave.
+    """
+
+    serial: int
+    slot: str
+    process: str
+    method: str
+    detail: str
+    writes: tuple[Write, ...]
+    started: float
+    ended: float | None = None
+    error: str = ""
+    answer: Any = None
+    is_final: bool = False
+    queued: bool = False
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether the caller may rely on it."""
+        return self.ended is not None and not self.error
+
+
+class Records:
+    """All calls of a story, and its lines."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        """Start empty."""
+        self.calls: list[Call] = []
+        self.lines: list[tuple[float, str, str]] = []
+        self.losses: list[tuple[float, str, str]] = []
+        self.deaths: dict[str, float] = {}
+        self.most_pending_bytes = 0
+        self.on_begin: Callable[[str, str], None] = lambda *_: None
+        self._now = now
+
+    def note(self, who: str, what: str) -> None:
+        """Add a line to the story."""
+        self.lines.append((self._now(), who, what))
+
+    def note_log(self, who: str, level: str, message: str) -> None:
+        """Add a line of the log; those that tell of losses are known to the checker."""
+        self.note(who, f"  log {level}: {message}")
+        if level == "ERROR":
+            self.losses.append((self._now(), who, message))
+
+    def begin(self, process: Any, method: str, detail: str, writes: tuple[Write, ...]) -> Call:
+        """Note that a call begins."""
+        call = Call(len(self.calls), process.slot, process.name, method, detail, writes, self._now())
+        for write in writes:
+            write.call = call
+        self.calls.append(call)
+        self.on_begin(process.slot, method)
+        self.most_pending_bytes = max(self.most_pending_bytes, process.layer.backlog.size_bytes)
+        self.note(process.name, f"{method} {detail} [{call.serial}]")
+        return call
+
+    def end(self, call: Call, answer: Any = None, error: str = "") -> None:
+        """Note that a call was answered."""
+        call.ended, call.answer, call.error = self._now(), answer, error
+        self.note(call.process, f"{call.method} {call.detail} [{call.serial}] -> {error or 'done'}")
