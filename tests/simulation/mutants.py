@@ -29,7 +29,8 @@ from chainlit_dynamodb.dynamodb.expressions import Update, any_of, exists, missi
 from chainlit_dynamodb.dynamodb.table import Table
 from chainlit_dynamodb.rows import large_values
 from chainlit_dynamodb.rows.large_values import LargeValues
-from chainlit_dynamodb.rows.rows import Rows, Write
+from chainlit_dynamodb.rows.rows import Rows
+from chainlit_dynamodb.rows.transactions import Write
 from chainlit_dynamodb.schema import feedback_key
 from chainlit_dynamodb.testing.simulation.campaign import one
 
