@@ -10,9 +10,9 @@ from typing import Final
 from uuid import uuid4
 
 from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers, addition, marker_index, removal
-from chainlit_dynamodb.chat.lookup import StepLookup
 from chainlit_dynamodb.chat.presentation import feedback_value
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
+from chainlit_dynamodb.chat.step_lookup import StepLookup
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.expressions import Condition, Update, all_of, any_of, equals, exists, missing

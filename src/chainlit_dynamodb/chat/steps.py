@@ -11,7 +11,7 @@ from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.changes import StepChange
 from chainlit_dynamodb.chat.elements import Elements
 from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers
-from chainlit_dynamodb.chat.lookup import StepLookup
+from chainlit_dynamodb.chat.step_lookup import StepLookup
 from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer, outcome
 from chainlit_dynamodb.dynamodb.codec import Item

@@ -9,8 +9,8 @@ from chainlit_dynamodb.chat.feedback import Feedback
 from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers
 from chainlit_dynamodb.chat.files import Attachments, Files
 from chainlit_dynamodb.chat.listing import Listing
-from chainlit_dynamodb.chat.lookup import StepLookup
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
+from chainlit_dynamodb.chat.step_lookup import StepLookup
 from chainlit_dynamodb.chat.steps import Steps
 from chainlit_dynamodb.chat.sweep import Sweep
 from chainlit_dynamodb.chat.threads import Threads

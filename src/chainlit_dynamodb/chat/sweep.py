@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chainlit_dynamodb.chat.files import Files
-from chainlit_dynamodb.chat.lookup import StepLookup
+from chainlit_dynamodb.chat.step_lookup import StepLookup
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import HAS_LOOKUP, OBJECT_KEY, SK, is_step_sk, parse_step_sk, thread_key
 

@@ -1,4 +1,4 @@
-"""In which thread a step is, for callers that know only its id.
+"""Finds the thread of a step, for callers that know only the id of the step.
 
 Chats in a browser never need more than memory. Feedback from Teams and Discord carries a step id alone and may come
 after a restart, so for those chats a row is kept.
