@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
 from cachetools import LRUCache, TTLCache
 
-from chainlit_dynamodb.chat.sweep import Sweep
 from chainlit_dynamodb.errors import ChainlitDynamoDBError
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import DELETED_AT, Key, parse_thread_pk, thread_key
@@ -35,7 +35,7 @@ _REMEMBERED_ROWS: Final = 50_000
 class Tombstones:
     """Knows deleted threads: those of this process at once, those of others within seconds."""
 
-    def __init__(self, rows: Rows, sweep: Sweep) -> None:
+    def __init__(self, rows: Rows, sweep: Callable[[str], Awaitable[bool]]) -> None:
         """Start knowing nothing.
 
         Args:
@@ -98,7 +98,7 @@ class Tombstones:
         self.mark(thread_id)
         logger.info("Thread %s was deleted elsewhere: what was written to it since goes too", thread_id)
         try:
-            await self._sweep.thread(thread_id)
+            await self._sweep(thread_id)
         except ChainlitDynamoDBError as exc:
             logger.warning("A deleted thread is swept again later: %s: %s", thread_id, exc)
             self.sweep_again(thread_id)
@@ -134,6 +134,6 @@ class Tombstones:
     async def _sweep_later(self, thread_id: str) -> None:
         await asyncio.sleep(SWEEP_AGAIN_SECONDS)
         try:
-            await self._sweep.thread(thread_id)
+            await self._sweep(thread_id)
         except ChainlitDynamoDBError as exc:
             logger.warning("Something may be left of a deleted thread: %s: %s", thread_id, exc)

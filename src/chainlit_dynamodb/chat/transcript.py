@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from chainlit_dynamodb.chat.files import Files
 from chainlit_dynamodb.chat.presentation import ThreadView, Transcript, assemble
-from chainlit_dynamodb.chat.steps import Steps
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.errors import ChainlitDynamoDBError
 from chainlit_dynamodb.rows.burial import Partition
@@ -25,19 +24,21 @@ _MANY_ROWS: Final = 1_000
 class Transcripts:
     """Reads threads whole."""
 
-    def __init__(self, rows: Rows, writer: Writer, files: Files, steps: Steps) -> None:
+    def __init__(
+        self, rows: Rows, writer: Writer, files: Files, delete_step: Callable[[str, str], Awaitable[None]]
+    ) -> None:
         """Take the parts reading touches.
 
         Args:
             rows: Where threads are.
             writer: This process's pending writes, which are waited for.
             files: Signs URLs.
-            steps: Deletes what is left of deleted steps.
+            delete_step: Deletes a step of a thread: what is left of a deleted turn.
         """
         self._rows = rows
         self._writer = writer
         self._files = files
-        self._steps = steps
+        self._delete_step = delete_step
         self._chores: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -85,6 +86,6 @@ class Transcripts:
     async def _delete_steps(self, thread_id: str, step_ids: Iterable[str]) -> None:
         try:
             for step_id in step_ids:
-                await self._steps.delete(thread_id, step_id)
+                await self._delete_step(thread_id, step_id)
         except ChainlitDynamoDBError as exc:
             logger.debug("Steps of a deleted turn are left to the next reader: %s", exc)
