@@ -36,7 +36,7 @@ def test_the_table_name_is_filled_in(table: str) -> None:
     assert printed(table) == seed_template().replace("<YOUR-TABLE-NAME>", table)
 
 
-@pytest.mark.parametrize("table", ["chats", "1234", "true", 'a"b'])
+@pytest.mark.parametrize("table", ["chats", "1234", "true", "a-b"])
 def test_it_describes_the_table_that_create_table_makes(table: str) -> None:
     resources = yaml.safe_load(printed(table))["Resources"]
     assert resources == {
@@ -45,3 +45,13 @@ def test_it_describes_the_table_that_create_table_makes(table: str) -> None:
             "Properties": TableSpec(table).create_table_request(),
         }
     }
+
+
+@pytest.mark.parametrize("table", ['a b"c', 'a"b', "ab", "", "a" * 256, "chats\n", "<chats>"])
+def test_a_name_that_no_table_can_have_is_one_line(table: str) -> None:
+    result = CliRunner().invoke(main, ["template", table])
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    assert "is no table name" in result.stderr
+    assert result.stderr.count("\n") == 1

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from chainlit_dynamodb.errors import ConfigurationError
 from chainlit_dynamodb.schema import TableSpec
 
 PLACEHOLDER: Final = "<YOUR-TABLE-NAME>"
+_TABLE_NAME: Final = re.compile("[A-Za-z0-9_.-]{3,255}")
 _HEADER: Final = "# CloudFormation template for required table structure\nAWSTemplateFormatVersion: 2010-09-09\n"
 
 
@@ -20,7 +23,12 @@ def cloudformation(table_name: str = PLACEHOLDER) -> str:
 
     Returns:
         YAML that ends with a line break.
+
+    Raises:
+        ConfigurationError: A table cannot have this name.
     """
+    if table_name != PLACEHOLDER and not _TABLE_NAME.fullmatch(table_name):
+        raise ConfigurationError(f"{table_name!r} is no table name: 3 to 255 letters, digits, '_', '-' and '.'.")
     properties = TableSpec(table_name).create_table_request() | {"TableName": json.dumps(table_name)}
     table = {"Type": "AWS::DynamoDB::Table", "Properties": properties}
     lines = _mapping({"Resources": {"DynamoDBTable": table}}, "")
