@@ -193,7 +193,7 @@ class StorageClient(ABC):
             yield
         except StorageError:
             raise
-        except Exception as exc:
+        except Exception as exc:  # each SDK has errors of its own; `_reason` sorts them, a bug is raised again
             if self._is_taken(exc):
                 raise ObjectExistsError(f"{where}: the key is taken") from exc
             if (reason := self._reason(exc)) is None:

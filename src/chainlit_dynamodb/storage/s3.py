@@ -226,9 +226,11 @@ class S3StorageClient(StorageClient):
 @contextmanager
 def _conflicts_forgiven() -> Iterator[None]:
     """Go on when another upload of the same key was under way, which S3 answers with "try again"."""
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - an optional SDK
+
     try:
         yield
-    except Exception as exc:
+    except ClientError as exc:
         if _error_code(exc) != CONFLICT:
             raise
 
