@@ -32,6 +32,10 @@ CONNECT_TIMEOUT_SECONDS: Final = 5
 READ_TIMEOUT_SECONDS: Final = 60
 ATTEMPTS: Final = 5
 CONFLICT: Final = "ConditionalRequestConflict"
+CHECKSUMS: Final = "request_checksum_calculation"
+CHECKSUMS_VARIABLE: Final = "AWS_REQUEST_CHECKSUM_CALCULATION"
+_PART: Final = ("ETag", "ChecksumCRC32")
+"""What is told of a part when the upload is completed; the checksum only where the server kept one."""
 
 
 class S3StorageClient(StorageClient):
@@ -163,12 +167,13 @@ class S3StorageClient(StorageClient):
         # boto3's own transfer manager cannot make a multipart upload conditional, and holds many parts in
         # memory.
         s3 = self._s3()
-        upload = {**target, "UploadId": s3.create_multipart_upload(**target, **headers)["UploadId"]}
+        algorithm = _checksum_algorithm(s3)
+        upload = {**target, "UploadId": s3.create_multipart_upload(**target, **headers, **algorithm)["UploadId"]}
         try:
             parts = []
             for number, body in enumerate(_parts(start, file), 1):
-                tag = s3.upload_part(**upload, PartNumber=number, Body=body)["ETag"]
-                parts.append({"PartNumber": number, "ETag": tag})
+                answer = s3.upload_part(**upload, PartNumber=number, Body=body, **algorithm)
+                parts.append({"PartNumber": number, **{name: answer[name] for name in _PART if name in answer}})
             s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}, **condition)
         except BaseException:  # whatever it was is raised again
             # Parts that are not aborted cost money until a lifecycle rule of the bucket removes them.
@@ -242,6 +247,12 @@ def _error_code(error: Exception) -> str | None:
     return code
 
 
+def _checksum_algorithm(client: Any) -> dict[str, str]:
+    """Return what declares the checksums of parts: S3 wants to know beforehand what botocore will send with each."""
+    is_sent = getattr(client.meta.config, CHECKSUMS, None) == "when_supported"
+    return {"ChecksumAlgorithm": "CRC32"} if is_sent else {}
+
+
 def _seconds_left(client: Any) -> int | None:
     # botocore tells nobody when temporary credentials end, and every URL ends with them.
     credentials = getattr(getattr(client, "_request_signer", None), "_credentials", None)
@@ -281,9 +292,9 @@ def _config(given: Config | None, addressing: dict[str, Any] | None, on_aws: boo
         "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
         "tcp_keepalive": True,
     }
-    if not on_aws and "request_checksum_calculation" in Config.OPTION_DEFAULTS:
+    if not on_aws and CHECKSUMS in Config.OPTION_DEFAULTS and CHECKSUMS_VARIABLE not in os.environ:
         # Many servers that speak S3 do not know the trailing checksums that botocore sends to AWS by default.
-        options["request_checksum_calculation"] = "when_required"
+        options[CHECKSUMS] = "when_required"
     # By default botocore signs URLs for a global host name; new buckets elsewhere answer that with a redirect.
     regional = {"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}
     style = {**(regional if on_aws else {"addressing_style": "path"}), **(addressing or {})}
