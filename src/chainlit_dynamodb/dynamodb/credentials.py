@@ -17,7 +17,7 @@ from botocore.exceptions import (
 )
 from botocore.session import Session
 
-from chainlit_dynamodb.dynamodb.retry import RETRIED_CODES
+from chainlit_dynamodb.dynamodb.retry import is_transient
 from chainlit_dynamodb.errors import ChainlitDynamoDBError, CredentialsError, TransientError
 
 NO_CREDENTIALS: Final = (
@@ -99,14 +99,21 @@ class AwsCredentials:
                 raise CredentialsError(NO_CREDENTIALS)
             keys = self._found.get_frozen_credentials()
         except _NOT_RENEWED as exc:
-            raise _failure(exc) from exc
+            raise credentials_failure(exc) from exc
         return Key(keys.access_key, keys.secret_key, keys.token)
 
 
-def _failure(error: Exception) -> ChainlitDynamoDBError:
+def credentials_failure(error: Exception) -> ChainlitDynamoDBError:
+    """Describe why credentials could not be loaded or renewed: for good, or this time.
+
+    Args:
+        error: What botocore raised.
+    """
     kind = type(error).__name__
-    code = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
-    is_refusal = isinstance(error, ClientError) and code not in {*RETRIED_CODES, "Throttling"}
+    response = error.response if isinstance(error, ClientError) else {}
+    code = str(response.get("Error", {}).get("Code", ""))
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+    is_refusal = isinstance(error, ClientError) and not is_transient(code, status)
     if is_refusal or isinstance(error, _WITHOUT_REMEDY):
         return CredentialsError(f"AWS credentials could not be loaded: {kind} {code}".rstrip())
     return TransientError(_OPERATION, kind, "AWS credentials could not be loaded this time")

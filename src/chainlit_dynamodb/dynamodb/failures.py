@@ -6,7 +6,7 @@ import json
 from typing import Any, Final
 
 from chainlit_dynamodb.dynamodb.codec import decode_item
-from chainlit_dynamodb.dynamodb.retry import RETRIED_CODES
+from chainlit_dynamodb.dynamodb.retry import RETRIED_CODES, is_transient
 from chainlit_dynamodb.errors import (
     AccessDeniedError,
     ChainlitDynamoDBError,
@@ -31,7 +31,6 @@ _CREDENTIAL_CODES: Final = frozenset(
         "UnrecognizedClientException",
     }
 )
-_TRANSIENT_STATUSES: Final = (408, 429)
 _OTHER_KEYS: Final = (
     "key element does not match",
     "Missing the key",
@@ -90,9 +89,9 @@ def coded_failure(
         message: The service's message.
         reasons: The `CancellationReasons` of a transaction.
         item: The item for which a condition did not hold, as the service gives it.
-        status: HTTP status: what failed on the server's side may succeed a moment later, whatever its code.
+        status: HTTP status.
     """
-    if code in RETRIED_CODES or status >= 500 or status in _TRANSIENT_STATUSES:
+    if is_transient(code, status):
         return TransientError(operation, code, "DynamoDB is throttling or briefly unavailable")
     if code == "TransactionCanceledException":
         return _cancelled(operation, reasons)

@@ -24,7 +24,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.parsers import ResponseParserError
 
-from chainlit_dynamodb.dynamodb.credentials import NO_CREDENTIALS
+from chainlit_dynamodb.dynamodb.credentials import NO_CREDENTIALS, credentials_failure
 from chainlit_dynamodb.dynamodb.endpoint import NO_REGION
 from chainlit_dynamodb.dynamodb.failures import coded_failure, transport_failure
 from chainlit_dynamodb.errors import CredentialsError, RequestError
@@ -99,6 +99,8 @@ class ClientTransport:
         return answer if inspect.isawaitable(answer) else _with_text(answer)
 
     def _failure(self, operation: str, error: Exception) -> Exception:
+        if isinstance(error, _NOT_LOADED) or self._is_of_credentials(error):
+            return credentials_failure(error)
         if isinstance(error, ClientError):
             detail = error.response.get("Error", {})
             reasons, item = error.response.get("CancellationReasons"), _with_text(error.response.get("Item"))
@@ -109,11 +111,14 @@ class ClientTransport:
             return CredentialsError(NO_CREDENTIALS)
         if isinstance(error, NoRegionError):
             return CredentialsError(NO_REGION)
-        if isinstance(error, _NOT_LOADED):
-            return CredentialsError(f"AWS credentials could not be loaded: {type(error).__name__}")
         if isinstance(error, _NO_ANSWER):
             return transport_failure(operation, error)
         return RequestError(operation, type(error).__name__, "the given client refused the request")
+
+    def _is_of_credentials(self, error: Exception) -> bool:
+        """Return whether STS or another lender of credentials refused: the client does not have its operation."""
+        name = getattr(error, "operation_name", None)
+        return isinstance(error, ClientError) and bool(name) and not hasattr(self._client, xform_name(name))
 
 
 def _with_bytes(value: Any) -> Any:

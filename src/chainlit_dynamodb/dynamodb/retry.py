@@ -18,6 +18,7 @@ logger = logging.getLogger("chainlit.DynamoDB")
 RETRIED_CODES: Final = frozenset(
     {
         "InternalServerError",
+        "IDPCommunicationError",
         "LimitExceededException",
         "ProvisionedThroughputExceeded",
         "ProvisionedThroughputExceededException",
@@ -26,14 +27,18 @@ RETRIED_CODES: Final = frozenset(
         "RequestTimeout",
         "RequestTimeoutException",
         "ServiceUnavailable",
+        "Throttling",
         "ThrottlingError",
         "ThrottlingException",
+        "TooManyRequestsException",
         "TransactionConflict",
         "TransactionConflictException",
         "TransactionInProgressException",
     }
 )
-"""Service codes after which the same request may succeed, those of cancelled transactions included."""
+"""Service codes after which the same request may succeed, those of cancelled transactions and of STS included."""
+
+_TRANSIENT_STATUSES: Final = (408, 429)
 
 _FIRST_DELAY_SECONDS: Final = 0.05
 _MAX_DELAY_SECONDS: Final = 5.0
@@ -42,6 +47,16 @@ _WARN_EVERY_SECONDS: Final = 5.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def is_transient(code: str, status: int) -> bool:
+    """Return whether the same request may succeed a moment later.
+
+    Args:
+        code: The service code of the refusal.
+        status: HTTP status: what failed on the server's side may succeed then, whatever its code.
+    """
+    return code in RETRIED_CODES or status >= 500 or status in _TRANSIENT_STATUSES
 
 
 @dataclass(frozen=True)
