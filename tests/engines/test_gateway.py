@@ -155,6 +155,12 @@ async def test_an_update_gives_back_what_was_asked_for(table: Table) -> None:
     }
 
 
+async def test_what_an_update_leaves_as_it_was_is_given_back_too(table: Table) -> None:
+    await table.update(key("a"), Update(assign={"same": {"x": 1}, "kept": "first", "other": 1}))
+    update = Update(assign={"same": {"x": 1}, "new": 1}, default={"kept": "second", "late": 1})
+    assert await table.update(key("a"), update, return_values="UPDATED_OLD") == {"same": {"x": 1}, "kept": "first"}
+
+
 async def test_members_join_and_leave_a_set_any_number_of_times(table: Table) -> None:
     for _ in range(2):
         await table.update(key("a"), Update(add_members={"s": ["x", "y"]}))
