@@ -19,6 +19,7 @@ from chainlit_dynamodb.chat.users import CACHE_SECONDS
 from chainlit_dynamodb.chat.writer import MAX_PENDING_BYTES, Backlog
 from chainlit_dynamodb.closing import close_all
 from chainlit_dynamodb.decorators import (
+    AWAITED_SECONDS,
     in_a_moment,
     in_background,
     in_time,
@@ -227,6 +228,8 @@ class DynamoDBDataLayer(BaseDataLayer):
     ) -> None:
         """Delete an element and its file, in the session's thread if none is named.
 
+        Chainlit awaits this. It returns after a moment; what has not happened by then is tried on.
+
         Raises:
             StorageError: The file could not be deleted; try again.
 
@@ -236,7 +239,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         if not await may_touch(thread_id, self.get_thread_author):
             logger.warning("Deleting an element of another user's thread is refused: thread %r", thread_id)
             return
-        await self._store.elements.delete(thread_id, id_of(element_id))
+        await in_a_moment(self._store.elements.delete(thread_id, id_of(element_id)))
 
     @queued
     @in_background
@@ -350,12 +353,17 @@ class DynamoDBDataLayer(BaseDataLayer):
     async def delete_thread(self, thread_id: str) -> None:
         """Delete a thread with its steps, elements, feedback and files. It stays deleted.
 
+        Nobody sees it as soon as this returns; the rest of a large one may be cleared after that.
+
         Raises:
             StorageError: A file could not be deleted; repeat the deletion.
+            TransientError: The table has not taken it; repeat the deletion.
 
         Cost: a read of the whole thread twice, and 1 write unit per KB of each row.
         """
-        await self._store.deletion.delete(id_of(thread_id))
+        thread_id, deletion = id_of(thread_id), self._store.deletion
+        is_known = await in_time("delete_thread", deletion.bury(thread_id))
+        await in_a_moment(deletion.clear(thread_id, is_known=is_known), AWAITED_SECONDS)
 
     @missing_if_impossible(list)
     async def get_favorite_steps(self, user_id: str) -> list[StepDict]:

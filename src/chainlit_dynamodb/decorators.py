@@ -95,14 +95,18 @@ async def in_time(what: str, writing: Awaitable[T]) -> T:
         raise TransientError(what, "Timeout", "DynamoDB has not taken it yet. Try again.") from exc
 
 
-async def in_a_moment(writing: Awaitable[None]) -> None:
-    """Wait a moment for a write that Chainlit awaits, but no person, then leave it to the write path.
+async def in_a_moment(writing: Awaitable[None], seconds: float = A_MOMENT_SECONDS) -> None:
+    """Wait a moment for what goes on by itself, then leave it.
+
+    Args:
+        writing: It goes on though nobody waits for it.
+        seconds: How long to wait; by default as long as Chainlit may, where no person does.
 
     Raises:
-        ChainlitDynamoDBError: It was refused within that moment.
+        ChainlitDynamoDBError: It failed within that moment.
     """
     with suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(writing, A_MOMENT_SECONDS)
+        await asyncio.wait_for(writing, seconds)
 
 
 def missing_if_impossible(

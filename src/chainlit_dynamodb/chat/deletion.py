@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from functools import partial
+
 from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.sweep import Sweep
 from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.codec import Item
+from chainlit_dynamodb.errors import ChainlitDynamoDBError
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import (
     DELETED_AT,
     USER_ID,
     USER_IDENTIFIER,
-    Key,
     thread_key,
 )
+
+logger = logging.getLogger("chainlit.DynamoDB")
 
 
 class ThreadDeletion:
@@ -30,33 +36,65 @@ class ThreadDeletion:
         self._writer = writer
         self._tombstones = tombstones
         self._sweep = sweep
+        self._clearings: set[asyncio.Task[None]] = set()
 
-    async def delete(self, thread_id: str) -> None:
-        """Delete a thread with everything in it. Doing it again finishes what was interrupted.
+    async def bury(self, thread_id: str) -> bool:
+        """Put a tombstone in a thread's place: from now on nobody sees it. It still names the owner.
+
+        Returns:
+            Whether there was something, be it an older tombstone.
 
         Raises:
             InvalidIdError: The id cannot be part of a key.
-            StorageError: A file could not be deleted. The thread is gone from lists; what is left goes when the
-                deletion is repeated.
 
-        Cost: a read of the whole thread, 1 write unit per KB of each row, and 2 for the tombstone.
+        Cost: 1 read unit and 1 write unit.
         """
         key = thread_key(thread_id)
-        tombstone: Item = {DELETED_AT: clock.now()}
-        # Buried first: if that fails, nothing of what waits to be written is lost.
-        is_known = await self._bury(key, tombstone)
-        self._tombstones.mark(thread_id)
-        await self._writer.discard(key.pk)
-        found_any = await self._sweep.thread(thread_id)
-        if is_known or found_any:
-            await self._rows.put(key, tombstone)
-            self._tombstones.sweep_again(thread_id)
-
-    async def _bury(self, key: Key, tombstone: Item) -> bool:
-        """Put a tombstone that still names the owner in place of a thread's row, if there is one."""
         row = await self._rows.get(key, attributes=[USER_ID, USER_IDENTIFIER])
-        if row is None:
-            return False
-        owner: Item = {name: row[name] for name in (USER_ID, USER_IDENTIFIER) if name in row}
-        await self._rows.put(key, {**tombstone, **owner})
-        return True
+        if row is not None:
+            owner: Item = {name: row[name] for name in (USER_ID, USER_IDENTIFIER) if name in row}
+            await self._rows.put(key, {DELETED_AT: clock.now(), **owner})
+        # Only now: if that had failed, nothing of what waits to be written would be lost.
+        self._tombstones.mark(thread_id)
+        return row is not None
+
+    async def clear(self, thread_id: str, *, is_known: bool) -> None:
+        """Delete all that a buried thread holds. This goes on though nobody waits for it any more.
+
+        Args:
+            thread_id: The thread.
+            is_known: What `bury` has returned.
+
+        Raises:
+            StorageError: A file could not be deleted; this is tried again later, or when the deletion is repeated.
+
+        Cost: a read of the whole thread twice, and 1 write unit per KB of each row.
+        """
+        clearing = asyncio.create_task(self._clear(thread_id, is_known=is_known))
+        self._clearings.add(clearing)
+        clearing.add_done_callback(partial(self._cleared, thread_id))
+        await asyncio.shield(clearing)
+
+    async def _clear(self, thread_id: str, *, is_known: bool) -> None:
+        key = thread_key(thread_id)
+        with self._writer.operation():
+            await self._writer.discard(key.pk)
+            found_any = await self._sweep.thread(thread_id)
+            if is_known or found_any:
+                await self._rows.put(key, {DELETED_AT: clock.now()})
+                self._tombstones.sweep_again(thread_id)
+
+    def _cleared(self, thread_id: str, clearing: asyncio.Task[None]) -> None:
+        self._clearings.discard(clearing)
+        if clearing.cancelled() or (error := clearing.exception()) is None:
+            return
+        reason = error if isinstance(error, ChainlitDynamoDBError) else type(error).__name__
+        logger.warning("A deleted thread is swept again later: %s: %s", thread_id, reason)
+        self._tombstones.sweep_again(thread_id)
+
+    async def close(self) -> None:
+        """Leave what could not be cleared in time."""
+        clearings = list(self._clearings)
+        for clearing in clearings:
+            clearing.cancel()
+        await asyncio.gather(*clearings, return_exceptions=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import time
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -16,9 +16,13 @@ from chainlit_dynamodb.chat.presentation import ElementView, public_element
 from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.codec import Item
+from chainlit_dynamodb.dynamodb.expressions import Update, missing
 from chainlit_dynamodb.errors import ConditionFailedError, StorageError
+from chainlit_dynamodb.rows.burial import is_announcement
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import (
+    ANNOUNCED_AT,
+    BURIED_AT,
     ELEMENT_SK_PREFIX,
     FOR_ID,
     OBJECT_KEY,
@@ -54,7 +58,9 @@ class Elements:
     ) -> None:
         """Store an element, or change the one with this id. The file of an earlier upsert stays if none is given.
 
-        The file goes first, and neither readers nor other writes wait for it.
+        Before a new file goes to the storage, a row that is not shown yet names it, so that it goes with its step and
+        its thread whatever happens, and after an hour if it never arrived. Neither readers nor other writes wait for
+        the file.
 
         Args:
             thread_id: Its thread.
@@ -65,9 +71,9 @@ class Elements:
 
         Raises:
             InvalidIdError: An id cannot be part of a key.
-            StorageError: The file could not be stored; nothing is written then.
+            StorageError: The file could not be stored; the element is not shown then.
 
-        Cost: 1 write unit per KB of the row; the upload; see `Tombstones.check`.
+        Cost: 1 write unit per KB of the row; the upload, and 1 write unit before; see `Tombstones.check`.
         """
         key = element_key(thread_id, element_id)
         if self._is_gone(key, fields):
@@ -77,9 +83,11 @@ class Elements:
         if file is not None:
             if not self._files.are_kept():
                 return
-            object_key = await self._upload(key, file, stamp)
             if await self._went_meanwhile(key, own):
-                await self._drop(object_key)
+                return
+            object_key = await self._upload(key, own, file, stamp)
+            if await self._went_meanwhile(key, own):
+                await self._take_back(key, object_key)
                 return
             own |= {OBJECT_KEY: object_key} if object_key else {}
         await self._writer.write(key, ElementChange(own, stamp=stamp, order=stamp), self._apply)
@@ -100,7 +108,7 @@ class Elements:
         key = element_key(thread_id, element_id)
         await self._writer.flush(key.pk)
         row = await self._rows.get(key)
-        if row is None:
+        if row is None or is_announcement(row):
             return None
         (element,) = await self._files.with_urls([public_element(row)])
         return element
@@ -129,9 +137,10 @@ class Elements:
                     await self.delete(thread_id, parse_element_sk(row[SK]))
 
     async def _apply(self, key: Key, change: ElementChange) -> None:
+        is_thread_gone = await self._tombstones.check(parse_thread_pk(key.pk))
         if change.deletes:
-            await self._remove(key, self._rows.bury)
-        elif not await self._tombstones.check(parse_thread_pk(key.pk)):
+            await self._remove(key, leaves_tombstone=not is_thread_gone)
+        elif not is_thread_gone:
             await self._store(key, change)
 
     async def _store(self, key: Key, change: ElementChange) -> None:
@@ -142,17 +151,25 @@ class Elements:
             await self._drop(change.assign.get(OBJECT_KEY))
             return
         if await self._went_meanwhile(key, change.assign):
-            is_swept = self._tombstones.knows(parse_thread_pk(key.pk))
-            await self._remove(key, self._rows.delete if is_swept else self._rows.bury)
+            await self._take_back(key, change.assign.get(OBJECT_KEY))
 
-    async def _upload(self, key: Key, file: File, stamp: str) -> str | None:
+    async def _upload(self, key: Key, fields: Item, file: File, stamp: str) -> str | None:
         """Store a file after earlier ones of the same element, unless one is there that was asked for later."""
         async with self._uploads.setdefault(key, asyncio.Lock()):
-            if self._uploaded.get(key, "") > stamp:
+            if self._uploaded.get(key, "") > stamp or not await self._announce(key, fields, file):
                 return None
             object_key = await self._stored(key, file)
             self._uploaded[key] = stamp
             return object_key
+
+    async def _announce(self, key: Key, fields: Item, file: File) -> bool:
+        """Note that a file is on its way, where no file is yet, and return whether the element may be."""
+        expected = {OBJECT_KEY: file.object_key, FOR_ID: fields.get(FOR_ID), ANNOUNCED_AT: int(time.time())}
+        try:
+            await self._rows.update(key, Update(default=expected), condition=missing(OBJECT_KEY))
+        except ConditionFailedError as exc:
+            return BURIED_AT not in exc.item
+        return True
 
     async def _stored(self, key: Key, file: File) -> str | None:
         try:
@@ -170,14 +187,19 @@ class Elements:
         """Return whether the element, its step or its thread was deleted: an upload may take long."""
         return self._is_gone(key, fields) or await self._tombstones.check(parse_thread_pk(key.pk))
 
+    async def _take_back(self, key: Key, object_key: str | None) -> None:
+        await self._drop(object_key)
+        is_swept = self._tombstones.knows(parse_thread_pk(key.pk))
+        await self._remove(key, leaves_tombstone=not is_swept)
+
     async def _drop(self, object_key: str | None) -> None:
         if object_key:
             await self._files.delete(object_key)
 
-    async def _remove(self, key: Key, take_away: Callable[[Key], Awaitable[Item | None]]) -> None:
+    async def _remove(self, key: Key, *, leaves_tombstone: bool) -> None:
         """Delete an element now, its file first, so that doing it again finishes it."""
-        row = await self._rows.get(key, attributes=[OBJECT_KEY], policy=self._rows.retry.write)
-        object_key = row.get(OBJECT_KEY) if row else None
+        row = await self._rows.get(key, attributes=[OBJECT_KEY], policy=self._rows.retry.write) or {}
+        object_key = row.get(OBJECT_KEY)
         if isinstance(object_key, str):
             await self._files.delete(object_key)
-        await take_away(key)
+        await (self._rows.bury(key, row) if leaves_tombstone else self._rows.delete(key))

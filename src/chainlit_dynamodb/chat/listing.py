@@ -130,18 +130,18 @@ class Listing:
         after = decode_cursor(cursor, scope) if cursor else None
         wanted = max(1, min(first, MAX_PAGE))
         found = await self._find(user_id, after, thread_filter, wanted + 1)
+        found.sort(key=lambda place_and_thread: place_and_thread[0], reverse=True)  # some have moved: the index lags
         shown = found[:wanted]
-        cursors = [encode_cursor(Position(c.index_sk, c.thread_id), scope) for c, _ in shown]
+        cursors = [encode_cursor(place, scope) for place, _ in shown]
         threads = [listed for _, listed in shown]
-        threads.sort(key=lambda thread: thread["createdAt"], reverse=True)
         has_next = len(found) > wanted
         return ThreadPage(threads, cursors[0] if cursors else None, cursors[-1] if has_next else None, has_next)
 
     async def _find(
         self, user_id: str, after: Position | None, thread_filter: ThreadFilter, wanted: int
-    ) -> list[tuple[_Candidate, ThreadView]]:
+    ) -> list[tuple[Position, ThreadView]]:
         passes = _passes(thread_filter, await self._marked(user_id, thread_filter.feedback))
-        found: list[tuple[_Candidate, ThreadView]] = []
+        found: list[tuple[Position, ThreadView]] = []
         batch: list[_Candidate] = []
         async for candidate in self._candidates(user_id, after, is_open=thread_filter.is_open):
             if not passes(candidate):
@@ -190,7 +190,7 @@ class Listing:
 
     async def _verified(
         self, user_id: str, candidates: list[_Candidate], thread_filter: ThreadFilter, after: Position | None
-    ) -> list[tuple[_Candidate, ThreadView]]:
+    ) -> list[tuple[Position, ThreadView]]:
         """Read the candidates' rows and keep those that are what the index said."""
         keys = [thread_key(candidate.thread_id) for candidate in candidates]
         if thread_filter.feedback is not None:
@@ -207,12 +207,17 @@ class Listing:
                 continue
             if thread_filter.feedback is not None and row[PK] not in marked:
                 continue
-            if after is not None and row.get(INDEX_SK, "") > after.index_sk:
-                continue  # another server has moved it up meanwhile: it is, or will be, on an earlier page
+            if after is not None and _is_further_up(candidate.thread_id, row, after):
+                continue  # another server has moved it meanwhile: it is, or will be, on an earlier page
             listed = listed_thread(row)
             if _contains(listed["name"], thread_filter.search):
-                found.append((candidate, listed))
+                found.append((Position(row.get(INDEX_SK, ""), candidate.thread_id), listed))
         return found
+
+
+def _is_further_up(thread_id: str, row: Item, after: Position) -> bool:
+    """Return whether a thread's place is not behind a position; the index may show it at an older place too."""
+    return thread_id == after.thread_id or bool(row.get(INDEX_SK, "") > after.index_sk)
 
 
 def _start_key(partition: str, after: Position | None) -> Item | None:

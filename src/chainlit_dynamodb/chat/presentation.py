@@ -15,6 +15,7 @@ from typing import Any, Final, TypedDict, cast
 
 from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.dynamodb.codec import Item
+from chainlit_dynamodb.rows.burial import is_announcement
 from chainlit_dynamodb.schema import (
     CHAINLIT_KEY,
     COMMENT,
@@ -255,7 +256,7 @@ def assemble(rows: Iterable[Item], buried: Collection[str] = ()) -> Transcript |
             step = public_step(row)
             skipped += step is None
             steps += [step] if step else []
-        elif is_element_sk(sk):
+        elif is_element_sk(sk) and not is_announcement(row):
             element = public_element(row)
             skipped += not _is_sound_element(element)
             elements += [(str(row.get(ORDER, "")), element)] if _is_sound_element(element) else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -121,16 +121,18 @@ class Steps:
     ) -> bool:
         with self._writer.operation():
             await outcome(taken)
-            if self._tombstones.covers(step_key(thread_id, step_id)):
-                return False
-            if findable:
+            key = step_key(thread_id, step_id)
+            if findable and not self._tombstones.covers(key):
                 await self._lookup.record(step_id, thread_id)
-            return True
+                if self._tombstones.covers(key):  # it was deleted meanwhile
+                    await self._lookup.forget(step_id, thread_id)
+            return not self._tombstones.covers(key)
 
     async def _apply(self, key: Key, change: StepChange) -> None:
+        is_thread_gone = await self._tombstones.check(parse_thread_pk(key.pk))
         if change.deletes:
-            await self._remove(key, self._rows.bury)
-        elif not await self._tombstones.check(parse_thread_pk(key.pk)):
+            await self._remove(key, leaves_tombstone=not is_thread_gone)
+        elif not is_thread_gone:
             await self._store(key, change)
 
     async def _store(self, key: Key, change: StepChange) -> None:
@@ -140,16 +142,16 @@ class Steps:
             self._tombstones.mark_row(key)
             return
         if await self._tombstones.check(parse_thread_pk(key.pk)):  # the thread was deleted meanwhile
-            await self._remove(key, self._rows.delete)
+            await self._remove(key, leaves_tombstone=False)
 
-    async def _remove(self, key: Key, take_away: Callable[[Key], Awaitable[Item | None]]) -> None:
+    async def _remove(self, key: Key, *, leaves_tombstone: bool) -> None:
         """Delete a step now, last of all its row, so that doing it again finishes it."""
         thread_id, step_id = parse_thread_pk(key.pk), parse_step_sk(key.sk)
         row = await self._rows.get(key, attributes=[FEEDBACK, HAS_LOOKUP], policy=self._rows.retry.write) or {}
         await self._markers.forget(thread_id, step_id, row.get(FEEDBACK))
         if row.get(HAS_LOOKUP):
             await self._lookup.forget(step_id, thread_id)
-        old = await take_away(key) or {}
+        old = await (self._rows.bury(key, row) if leaves_tombstone else self._rows.delete(key)) or {}
         if old.get(FEEDBACK) != row.get(FEEDBACK):  # it was given meanwhile
             await self._markers.forget(thread_id, step_id, old.get(FEEDBACK))
 

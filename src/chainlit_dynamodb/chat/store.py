@@ -53,12 +53,13 @@ class ChatStore:
         self.steps = Steps(rows, self.writer, tombstones, self.lookup, self.elements, markers)
         self.deletion = ThreadDeletion(rows, self.writer, tombstones, sweep)
         self.threads = Threads(rows, self.writer, tombstones, recent, markers)
-        self.transcripts = Transcripts(rows, self.writer, files, self.steps.delete)
+        self.transcripts = Transcripts(rows, self.writer, files, sweep, self.steps.delete)
         self.listing = Listing(rows, recent, page_items=page_items)
         self.feedback = Feedback(rows, self.writer, self.lookup, recent, markers)
         self.favorites = Favorites(rows, self.writer, recent)
 
     async def close(self) -> None:
         """Leave what was to be tidied later."""
+        await self.deletion.close()
         await self._tombstones.close()
         await self.transcripts.close()

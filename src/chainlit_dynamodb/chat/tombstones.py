@@ -28,6 +28,8 @@ deleted the thread.
 """
 SWEEP_AGAIN_SECONDS: Final = 60.0
 """By then other processes have heard of a deletion, and requests that were given up are executed or never will be."""
+SWEEP_PAUSES_SECONDS: Final = (SWEEP_AGAIN_SECONDS, 300.0, 1800.0, 7200.0)
+"""How long to wait before each try to sweep again."""
 _REMEMBERED: Final = 10_000
 _REMEMBERED_ROWS: Final = 50_000
 
@@ -132,8 +134,11 @@ class Tombstones:
             check.exception()  # whoever waited has it
 
     async def _sweep_later(self, thread_id: str) -> None:
-        await asyncio.sleep(SWEEP_AGAIN_SECONDS)
-        try:
-            await self._sweep(thread_id)
-        except ChainlitDynamoDBError as exc:
-            logger.warning("Something may be left of a deleted thread: %s: %s", thread_id, exc)
+        for pause_seconds in SWEEP_PAUSES_SECONDS:
+            await asyncio.sleep(pause_seconds)
+            try:
+                await self._sweep(thread_id)
+            except ChainlitDynamoDBError as exc:
+                logger.warning("Something may be left of a deleted thread: %s: %s", thread_id, exc)
+            else:
+                return

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, Final
 
 from chainlit_dynamodb.chat.files import Files
 from chainlit_dynamodb.chat.presentation import ThreadView, Transcript, assemble
+from chainlit_dynamodb.chat.sweep import Sweep
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.errors import ChainlitDynamoDBError
 from chainlit_dynamodb.rows.burial import Partition
@@ -25,7 +26,12 @@ class Transcripts:
     """Reads threads whole."""
 
     def __init__(
-        self, rows: Rows, writer: Writer, files: Files, delete_step: Callable[[str, str], Awaitable[None]]
+        self,
+        rows: Rows,
+        writer: Writer,
+        files: Files,
+        sweep: Sweep,
+        delete_step: Callable[[str, str], Awaitable[None]],
     ) -> None:
         """Take the parts reading touches.
 
@@ -33,16 +39,18 @@ class Transcripts:
             rows: Where threads are.
             writer: This process's pending writes, which are waited for.
             files: Signs URLs.
+            sweep: Deletes what interrupted writes have left.
             delete_step: Deletes a step of a thread: what is left of a deleted turn.
         """
         self._rows = rows
         self._writer = writer
         self._files = files
+        self._sweep = sweep
         self._delete_step = delete_step
         self._chores: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """Leave deleted turns to whoever reads next."""
+        """Leave tidying to whoever reads next."""
         chores = list(self._chores)
         for chore in chores:
             chore.cancel()
@@ -66,9 +74,9 @@ class Transcripts:
         if transcript is None:
             return None
         if transcript.ghosts:
-            self._lay_to_rest(thread_id, transcript.ghosts)
-        else:
-            self._rows.tidy(found)
+            self._by_and_by(self._delete_steps(thread_id, transcript.ghosts))
+        elif found.leavings:
+            self._by_and_by(self._sweep.rows(found.leavings))
         elements = await self._files.with_urls(transcript.elements)
         return {**transcript.thread, "steps": transcript.steps, "elements": elements}
 
@@ -77,15 +85,18 @@ class Transcripts:
             return assemble(found.rows, found.buried)
         return await asyncio.to_thread(assemble, found.rows, found.buried)
 
-    def _lay_to_rest(self, thread_id: str, ghosts: Iterable[str]) -> None:
-        """Delete, by and by, the steps that are left of a deleted one."""
-        task = asyncio.create_task(self._delete_steps(thread_id, ghosts))
+    def _by_and_by(self, chore: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(_tried(chore))
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
 
     async def _delete_steps(self, thread_id: str, step_ids: Iterable[str]) -> None:
-        try:
-            for step_id in step_ids:
-                await self._delete_step(thread_id, step_id)
-        except ChainlitDynamoDBError as exc:
-            logger.debug("Steps of a deleted turn are left to the next reader: %s", exc)
+        for step_id in step_ids:
+            await self._delete_step(thread_id, step_id)
+
+
+async def _tried(chore: Awaitable[None]) -> None:
+    try:
+        await chore
+    except ChainlitDynamoDBError as exc:
+        logger.debug("Tidying is left to the next reader: %s", exc)

@@ -1,19 +1,21 @@
 """What is left of a deleted step or element for a while, so that a late write does not bring it back. Pure.
 
-A tombstone has the key of the row it stands for, and outlives every request that may still be executed.
+A tombstone has the key of the row it stands for, and outlives every request that may still be executed. It keeps what
+tells where more may arrive late: the key of a file, and that there is a lookup row.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from chainlit_dynamodb.dynamodb.codec import Item
-from chainlit_dynamodb.schema import BURIED_AT, PK, SK, STAMP, Key
+from chainlit_dynamodb.schema import ANNOUNCED_AT, BURIED_AT, HAS_LOOKUP, OBJECT_KEY, STAMP, TYPE, Key
 
 TOMBSTONE_SECONDS: Final = 3600
 """Longer than any request is tried, and than clocks differ."""
+_KEPT: Final = (OBJECT_KEY, HAS_LOOKUP)
 
 
 class Partition(NamedTuple):
@@ -22,17 +24,18 @@ class Partition(NamedTuple):
     Attributes:
         rows: Its rows, by their sort keys.
         buried: The sort keys of steps and elements that were deleted not long ago.
-        leavings: What nobody needs any more, see `Rows.tidy`.
+        leavings: The keys of what nobody needs any more, with what tells of files and lookups that go along.
     """
 
     rows: list[Item]
     buried: frozenset[str]
-    leavings: Sequence[Key]
+    leavings: Sequence[Item]
 
 
-def tombstone_of(key: Key, stamp: str) -> Item:
+def tombstone_of(key: Key, stamp: str, row: Mapping[str, Any]) -> Item:
     """Return what takes the place of a row."""
-    return {**key.attributes(), BURIED_AT: int(time.time()), STAMP: stamp}
+    kept = {name: row[name] for name in _KEPT if name in row}
+    return {**key.attributes(), **kept, BURIED_AT: int(time.time()), STAMP: stamp}
 
 
 def living(rows: Sequence[Item]) -> list[Item]:
@@ -40,10 +43,16 @@ def living(rows: Sequence[Item]) -> list[Item]:
     return [row for row in rows if BURIED_AT not in row]
 
 
-def outdated(rows: Sequence[Item]) -> list[Key]:
-    """Return the keys of tombstones that have served their time."""
+def is_announcement(row: Item) -> bool:
+    """Return whether a row only says that the file of an element is on its way."""
+    return ANNOUNCED_AT in row and TYPE not in row and BURIED_AT not in row
+
+
+def outdated(rows: Sequence[Item]) -> list[Item]:
+    """Return tombstones that have served their time, and announcements of files that have never arrived."""
     oldest = time.time() - TOMBSTONE_SECONDS
-    return [Key(row[PK], row[SK]) for row in rows if BURIED_AT in row and _is_before(row[BURIED_AT], oldest)]
+    old_tombstones = [row for row in rows if BURIED_AT in row and _is_before(row[BURIED_AT], oldest)]
+    return old_tombstones + [row for row in rows if is_announcement(row) and _is_before(row[ANNOUNCED_AT], oldest)]
 
 
 def _is_before(moment: Any, other: float) -> bool:

@@ -6,11 +6,9 @@ how it is packed, where its parts are and when they go is decided behind this do
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.expressions import (
@@ -20,13 +18,11 @@ from chainlit_dynamodb.dynamodb.expressions import (
     begins_with,
     both,
     equals,
-    exists,
     missing,
 )
 from chainlit_dynamodb.dynamodb.retry import RetryPolicy
 from chainlit_dynamodb.dynamodb.table import Query, Table
 from chainlit_dynamodb.errors import (
-    ChainlitDynamoDBError,
     ConditionFailedError,
     ItemTooLargeError,
     TransactionCancelledError,
@@ -50,8 +46,6 @@ from chainlit_dynamodb.schema import (
     is_part_sk,
     may_have_parts,
 )
-
-logger = logging.getLogger("chainlit.DynamoDB")
 
 _LAST_RESORT_BYTES: Final = 1024
 """What stays in a row that came out too large for an item."""
@@ -81,14 +75,9 @@ class Rows:
         self.stamps = Stamps()
         self._table = table
         self._values = LargeValues(table, compress_above_bytes=compress_above_bytes)
-        self._chores: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """Leave tidying to whoever reads next, and close the table."""
-        chores = list(self._chores)
-        for chore in chores:
-            chore.cancel()
-        await asyncio.gather(*chores, return_exceptions=True)
+        """Close the table."""
         await self._table.close()
 
     async def get(
@@ -141,23 +130,8 @@ class Rows:
         found = [row async for page in self._table.query_pages(query) for row in page]
         rows = await self._values.complete(living(found))
         buried = frozenset(row[SK] for row in found if BURIED_AT in row)
-        return Partition(rows, buried, [*self._values.strays(found), *outdated(found)])
-
-    def tidy(self, partition: Partition) -> None:
-        """Delete, by and by, what interrupted writes have left, and tombstones that have served their time.
-
-        Cost: 1 write unit per KB of what is deleted.
-        """
-        if partition.leavings:
-            task = asyncio.create_task(self._tidy(partition.leavings))
-            self._chores.add(task)
-            task.add_done_callback(self._chores.discard)
-
-    async def _tidy(self, leavings: Sequence[Key]) -> None:
-        try:
-            await self._table.batch_delete([key.attributes() for key in leavings])
-        except ChainlitDynamoDBError as exc:
-            logger.debug("Tidying is left to the next reader: %s", exc)
+        strays = [key.attributes() for key in self._values.strays(found)]
+        return Partition(rows, buried, [*strays, *outdated(found)])
 
     async def pages(
         self, pk: str, sk_prefix: str, *, attributes: Sequence[str] = (), policy: RetryPolicy | None = None
@@ -309,21 +283,26 @@ class Rows:
             await self._values.delete_parts(key)
         return old
 
-    async def bury(self, key: Key) -> Item | None:
+    async def delete_many(self, rows: Sequence[Item]) -> None:
+        """Delete rows without looking at them. Cost: 1 write unit per KB of each."""
+        await self._table.batch_delete([{PK: row[PK], SK: row[SK]} for row in rows])
+
+    async def bury(self, key: Key, row: Mapping[str, Any]) -> Item | None:
         """Delete a step or an element with all that belongs to it, and leave a tombstone against late writes.
 
-        The tombstone is nowhere to be seen. It goes when the partition is read after an hour, or cleared.
+        The tombstone is nowhere to be seen. It goes when the partition is read after an hour, or cleared. There is
+        one also where there was no row: another process may be about to write it.
+
+        Args:
+            key: The row.
+            row: What is known of it, for what its tombstone keeps.
 
         Returns:
-            What it was, its large values not read; `None` if there was none, which leaves none.
+            What it was, its large values not read; `None` if there was none.
 
         Cost: 1 write unit per KB of the row and of each part, and 1 read unit.
         """
-        tombstone = tombstone_of(key, self.stamps.next())
-        try:
-            old = await self._table.replace(tombstone, condition=exists(PK))
-        except ConditionFailedError:
-            old = None
+        old = await self._table.replace(tombstone_of(key, self.stamps.next(), row))
         await self._values.delete_parts(key)
         return None if old is None or BURIED_AT in old else old
 
@@ -349,7 +328,7 @@ class Rows:
                 if doomed := [row for row in page if row[SK] != spare.sk]:
                     found_any = True
                     yield [row for row in doomed if not is_part_sk(row[SK])]
-                    await self._table.batch_delete([{PK: row[PK], SK: row[SK]} for row in doomed])
+                    await self.delete_many(doomed)
 
     async def transact(self, writes: Sequence[Write]) -> None:
         """Do all of the writes or none, whatever the size of their values.

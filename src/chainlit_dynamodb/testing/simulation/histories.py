@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from chainlit_dynamodb.testing.simulation.network import ATTEMPT_SECONDS, LATE_SECONDS
-from chainlit_dynamodb.testing.simulation.records import ABSENT, Call, Records, Register, Write
+from chainlit_dynamodb.testing.simulation.records import ABSENT, ANSWERED_EARLY, Call, Records, Register, Write
 
 LATEST_SECONDS: Final = ATTEMPT_SECONDS + LATE_SECONDS
 """So long after its caller gave up, a write may still take effect."""
@@ -31,6 +31,7 @@ class Histories:
                 (self._ends if write.is_end else self._writes)[write.register].append(write)
         for call in records.calls:
             self._check_needs(call)
+        self._void_what_came_after_ends()
 
     def registers(self, *outer: str) -> list[Register]:
         """Return the registers inside of another."""
@@ -86,6 +87,13 @@ class Histories:
             if write.needs is not None and call.is_acknowledged and not self.is_there(write.needs, call.started):
                 call.error = "what it changes may not have been there"
 
+    def _void_what_came_after_ends(self) -> None:
+        """A process that was told of a deletion does nothing with what it is told later, done or not."""
+        for place, ends in self._ends.items():
+            for register in self.registers(*place):
+                for write in self._writes[register]:
+                    write.is_void = write.is_void or any(_comes_after(write, end) for end in ends)
+
     def _was_asked_for(self, end: Write) -> bool:
         inside = self.registers(*end.register)
         return any(write.call.started < end.call.started for register in inside for write in self._writes[register])
@@ -102,14 +110,19 @@ class Histories:
 
     def _last_effect(self, call: Call) -> float:
         if call.is_acknowledged:
-            return call.ended or 0.0
-        ended = self._deaths.get(call.process, math.inf) if call.ended is None else call.ended
+            return call.stored or 0.0
+        goes_on = call.ended is None or call.method in ANSWERED_EARLY
+        ended = self._deaths.get(call.process, math.inf) if goes_on else call.ended or 0.0
         return ended + LATEST_SECONDS
+
+
+def _comes_after(write: Write, end: Write) -> bool:
+    return write.call.process == end.call.process and write.call.serial > end.call.serial
 
 
 def _is_done(write: Write, moment: float) -> bool:
     call = write.call
-    return call.is_acknowledged and call.ended is not None and call.ended <= moment
+    return call.is_acknowledged and call.stored is not None and call.stored <= moment and not write.is_void
 
 
 def _note_losses(records: Records) -> None:
@@ -120,7 +133,7 @@ def _note_losses(records: Records) -> None:
             if (
                 is_meant
                 and call.is_acknowledged
-                and (call.ended or 0.0) >= moment
+                and (call.stored or 0.0) >= moment
                 and _speaks_of(message, call.writes)
             ):
                 call.error = "its loss was logged"

@@ -23,7 +23,9 @@ def lists_are_complete(ending: Ending) -> Iterator[str]:
     for call in ending.answered("list_threads"):
         listed = {thread["id"] for page in call.answer for thread in page}
         for chat in sorted(set(ending.chats) - listed):
-            if _must_be_listed(ending, chat, call) and not _moves(ending, chat, call.started, call.ended or 0.0):
+            if _must_be_listed(ending, chat, call) and not _moves(
+                ending, chat, call.started - INDEX_GRACE_SECONDS, call.ended or 0.0
+            ):
                 yield f"{chat} is missing [{call.serial}]"
 
 
@@ -68,14 +70,14 @@ def _must_be_listed(ending: Ending, chat: str, call: Call) -> bool:
         return False
     mine = [c for c in ending.calls if any(w.register == register for w in c.writes) and c.is_acknowledged]
     return any(
-        (c.ended or 0.0) + (0.0 if c.process == call.process else INDEX_GRACE_SECONDS) <= call.started for c in mine
+        (c.stored or 0.0) + (0.0 if c.process == call.process else INDEX_GRACE_SECONDS) <= call.started for c in mine
     )
 
 
 def _moves(ending: Ending, chat: str, started: float, ended: float) -> bool:
     """Return whether a chat may have moved while a list was walked."""
     for call in ending.calls:
-        is_under_way = call.started <= ended and (call.ended is None or call.ended >= started or bool(call.error))
+        is_under_way = call.started <= ended and (call.stored is None or call.stored >= started or bool(call.error))
         is_move = call.method in ("create_step", "update_thread") and bool(call.writes)
         if is_under_way and is_move and call.writes[0].register[1] == chat:
             return True

@@ -6,6 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from chainlit_dynamodb.decorators import A_MOMENT_SECONDS
+
+ANSWERED_EARLY: Final = frozenset({"update_thread", "delete_element"})
+"""Answered after a moment though it is not stored yet: the process goes on trying."""
+_EARLY_SECONDS: Final = A_MOMENT_SECONDS - 0.001
 ABSENT: Final = "(nothing)"
 """The value of a register that is not there."""
 
@@ -24,6 +29,7 @@ class Write:
         is_end: Nothing comes after it: a deletion.
         is_ordered: Writes of one process take effect in the order of their calls, even if they overlap.
         needs: What it changes nothing without, though nobody is told.
+        is_void: It was asked for after a deletion, and so does nothing.
     """
 
     register: Register
@@ -32,6 +38,7 @@ class Write:
     is_end: bool = False
     is_ordered: bool = True
     needs: Register | None = None
+    is_void: bool = False
     call: Call = field(init=False)
 
 
@@ -48,6 +55,7 @@ class Call:
         writes: What it writes.
         started: When, in seconds.
         ended: When it was answered; `None` if it never was.
+        stored: Since when its caller may rely on it, if it has not failed.
         error: Why it failed; "" if it did not.
         answer: What it gave.
     """
@@ -60,6 +68,7 @@ class Call:
     writes: tuple[Write, ...]
     started: float
     ended: float | None = None
+    stored: float | None = None
     error: str = ""
     answer: Any = None
     is_final: bool = False
@@ -68,7 +77,7 @@ class Call:
     @property
     def is_acknowledged(self) -> bool:
         """Whether the caller may rely on it."""
-        return self.ended is not None and not self.error
+        return self.stored is not None and not self.error
 
 
 class Records:
@@ -105,7 +114,15 @@ class Records:
         self.note(process.name, f"{method} {detail} [{call.serial}]")
         return call
 
+    def note_all_stored(self, process: str) -> None:
+        """Note that a process has stored all that it had taken over."""
+        for call in self.calls:
+            if call.process == process and call.ended is not None and call.stored is None:
+                call.stored = self._now()
+
     def end(self, call: Call, answer: Any = None, error: str = "") -> None:
         """Note that a call was answered."""
         call.ended, call.answer, call.error = self._now(), answer, error
+        if call.method not in ANSWERED_EARLY or call.ended - call.started < _EARLY_SECONDS:
+            call.stored = call.ended
         self.note(call.process, f"{call.method} {call.detail} [{call.serial}] -> {error or 'done'}")

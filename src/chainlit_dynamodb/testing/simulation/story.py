@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from chainlit_dynamodb.chat.writer import MAX_PENDING_BYTES
+from chainlit_dynamodb.rows.burial import TOMBSTONE_SECONDS
 from chainlit_dynamodb.testing.simulation.endings import Ending, Finding, decoded
 from chainlit_dynamodb.testing.simulation.engine import Engine
 from chainlit_dynamodb.testing.simulation.errors import StuckError
@@ -27,6 +28,9 @@ from chainlit_dynamodb.testing.simulation.visitors import Visitor, forget_sessio
 from chainlit_dynamodb.testing.simulation.world import virtual_world
 
 _SETTLE_SECONDS: Final = 900.0
+_CLOCKS_DIFFER_SECONDS: Final = 120.0
+_TIDYING_READS: Final = 2
+"""The first deletes what is left of deleted turns, the second what is outdated."""
 _READER: Final = "Z"
 """The place of the process that reads everything at the end."""
 
@@ -105,7 +109,11 @@ class _Story:
         living = [process for process in self._servers.all if not process.is_dead and not process.is_closing]
         pending = {process.name: process.layer.backlog.changes for process in living}
         await asyncio.gather(*map(self._servers.close, living))
+        for process in living:
+            if not process.layer.backlog.changes:
+                self.records.note_all_stored(process.name)
         self._engine.index.catch_up()
+        await self._tidy_up()
         await self._read_everything()
         return Ending(
             self.records.calls,
@@ -169,11 +177,22 @@ class _Story:
         if self.records.calls[-1].answer is None:
             await visitor.do(Act("delete", 0.0, 0))
 
+    async def _tidy_up(self) -> None:
+        """Let an hour pass: then whoever reads a chat tidies away what interrupted writes have left."""
+        await asyncio.sleep(TOMBSTONE_SECONDS + _CLOCKS_DIFFER_SECONDS)
+        self._servers.current.pop(_READER, None)
+        for _ in range(_TIDYING_READS):
+            await self._read_chats()
+            await asyncio.sleep(5.0)
+
+    async def _read_chats(self) -> None:
+        for chat in self._chats:
+            await self._visitor(chat, "ann").do(Act("read", 0.0, 0))
+
     async def _read_everything(self) -> None:
         before = len(self.records.calls)
         self._servers.current.pop(_READER, None)
-        for chat in self._chats:
-            await self._visitor(chat, "ann").do(Act("read", 0.0, 0))
+        await self._read_chats()
         for user in dict.fromkeys(visit.user for visit in self._plan.visits):
             await self._visitor("", user).do(Act("list", 0.0, 0))
         for call in self.records.calls[before:]:

@@ -60,6 +60,7 @@ class Visitor:
         self._feedback_ids: dict[str, str] = {}
         self._chance = random.Random(visit.name)  # noqa: S311 - repeatable
         self._background: list[asyncio.Task[Any]] = []
+        self._queued: list[Call] = []
 
     async def run(self) -> None:
         """Do everything."""
@@ -81,6 +82,7 @@ class Visitor:
         process = await self._servers.alive(self.visit.slot)
         if process is not self._process:
             self._process = process
+            self._queued.clear()
             self._context = process.context()
             self._context.run(self._enter)
 
@@ -136,6 +138,7 @@ class Visitor:
         else:
             if len(self._queue_of(method)) > len(waiting):
                 call.queued = True
+                self._queued.append(call)
                 self._records.note(call.process, f"{method} [{call.serial}] is queued by Chainlit")
             else:
                 self._records.end(call, answer)
@@ -219,7 +222,7 @@ class Visitor:
 
     def _flush(self, session: Any) -> None:
         """Let Chainlit do what it has queued; then it is answered."""
-        queued = [c for c in self._records.calls if c.queued and c.process == self._process_name]
+        queued, self._queued = self._queued, []
         if not isinstance(session, WebsocketSession) or not session.thread_queues:
             return
 
@@ -231,10 +234,6 @@ class Visitor:
 
         assert self._process is not None  # noqa: S101 - `do` connects first
         self._process.spawn(self._context, flush())
-
-    @property
-    def _process_name(self) -> str:
-        return self._process.name if self._process is not None else ""
 
     async def _change_thread(
         self, detail: str, writes: dict[str, Any], *, needs_thread: bool = True, **changes: Any
