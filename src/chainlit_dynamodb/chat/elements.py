@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import Final
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from cachetools import LRUCache
@@ -27,6 +27,7 @@ from chainlit_dynamodb.schema import (
     FOR_ID,
     OBJECT_KEY,
     SK,
+    STAMP,
     Key,
     element_key,
     is_own_attribute,
@@ -192,14 +193,14 @@ class Elements:
         is_swept = self._tombstones.knows(parse_thread_pk(key.pk))
         await self._remove(key, leaves_tombstone=not is_swept)
 
-    async def _drop(self, object_key: str | None) -> None:
-        if object_key:
+    async def _drop(self, object_key: Any) -> None:
+        if isinstance(object_key, str) and object_key:
             await self._files.delete(object_key)
 
     async def _remove(self, key: Key, *, leaves_tombstone: bool) -> None:
         """Delete an element now, its file first, so that doing it again finishes it."""
-        row = await self._rows.get(key, attributes=[OBJECT_KEY], policy=self._rows.retry.write) or {}
-        object_key = row.get(OBJECT_KEY)
-        if isinstance(object_key, str):
-            await self._files.delete(object_key)
-        await (self._rows.bury(key, row) if leaves_tombstone else self._rows.delete(key))
+        row = await self._rows.get(key, attributes=[OBJECT_KEY, STAMP], policy=self._rows.retry.write) or {}
+        await self._drop(row.get(OBJECT_KEY))
+        old = await (self._rows.bury(key, row) if leaves_tombstone else self._rows.delete(key)) or {}
+        if old.get(STAMP) != row.get(STAMP):  # its file arrived meanwhile
+            await self._drop(old.get(OBJECT_KEY))

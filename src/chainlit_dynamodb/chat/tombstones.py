@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -103,7 +104,7 @@ class Tombstones:
             await self._sweep(thread_id)
         except ChainlitDynamoDBError as exc:
             logger.warning("A deleted thread is swept again later: %s: %s", thread_id, exc)
-            self.sweep_again(thread_id)
+        self.sweep_again(thread_id)
 
     def sweep_again(self, thread_id: str) -> None:
         """Sweep a deleted thread once more, later: other processes may not have heard of it yet. Cost: a sweep."""
@@ -112,11 +113,14 @@ class Tombstones:
             task.add_done_callback(lambda _: self._sweeps.pop(thread_id, None))
 
     async def close(self) -> None:
-        """Leave the sweeps that are due later, and looks at threads that nobody waits for any more."""
-        waiting = [*self._sweeps.values(), *self._checks.values()]
+        """Do now, as far as there is time, the sweeps that are due later; leave looks nobody waits for any more."""
+        due, waiting = list(self._sweeps), [*self._sweeps.values(), *self._checks.values()]
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+        for thread_id in due:
+            with suppress(ChainlitDynamoDBError):
+                await self._sweep(thread_id)
 
     async def _look(self, thread_id: str) -> bool:
         policy = self._rows.retry.write

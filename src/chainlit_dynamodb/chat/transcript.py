@@ -14,7 +14,7 @@ from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.errors import ChainlitDynamoDBError
 from chainlit_dynamodb.rows.burial import Partition
 from chainlit_dynamodb.rows.rows import Rows
-from chainlit_dynamodb.schema import thread_pk
+from chainlit_dynamodb.schema import DELETED_AT, SK, THREAD_SK, thread_pk
 
 logger = logging.getLogger("chainlit.DynamoDB")
 
@@ -72,6 +72,7 @@ class Transcripts:
         found = await self._rows.partition(pk)
         transcript = await self._assembled(found)
         if transcript is None:
+            self._sweep_deleted(thread_id, found)
             return None
         if transcript.ghosts:
             self._by_and_by(self._delete_steps(thread_id, transcript.ghosts))
@@ -85,7 +86,13 @@ class Transcripts:
             return assemble(found.rows, found.buried)
         return await asyncio.to_thread(assemble, found.rows, found.buried)
 
-    def _by_and_by(self, chore: Coroutine[Any, Any, None]) -> None:
+    def _sweep_deleted(self, thread_id: str, found: Partition) -> None:
+        """Delete what has slipped into a deleted thread."""
+        is_deleted = any(row[SK] == THREAD_SK and row.get(DELETED_AT) is not None for row in found.rows)
+        if is_deleted and (len(found.rows) > 1 or found.buried or found.leavings):
+            self._by_and_by(self._sweep.thread(thread_id))
+
+    def _by_and_by(self, chore: Coroutine[Any, Any, object]) -> None:
         task = asyncio.create_task(_tried(chore))
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
@@ -95,7 +102,7 @@ class Transcripts:
             await self._delete_step(thread_id, step_id)
 
 
-async def _tried(chore: Awaitable[None]) -> None:
+async def _tried(chore: Awaitable[object]) -> None:
     try:
         await chore
     except ChainlitDynamoDBError as exc:

@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.schema import ANNOUNCED_AT, BURIED_AT, HAS_LOOKUP, OBJECT_KEY, STAMP, TYPE, Key
 
-TOMBSTONE_SECONDS: Final = 3600
-"""Longer than any request is tried, and than clocks differ."""
+TOMBSTONE_SECONDS: Final = 7200
+"""Longer than any request is tried, and than clocks differ: an hour."""
 _KEPT: Final = (OBJECT_KEY, HAS_LOOKUP)
 
 

@@ -50,8 +50,8 @@ _THREAD_ABOVE_BYTES: Final = 128 * 1024
 _CONCURRENT_PARTS: Final = 4
 _READ_TRIES: Final = 10
 _GENERATION_TIME_DIGITS: Final = 11
-STRAY_SECONDS: Final = 3600
-"""Longer than a write is tried: a part that no row names by then never will be."""
+STRAY_SECONDS: Final = 7200
+"""Longer than a write is tried and clocks differ: a part that no row names by then never will be."""
 _PLAIN_BYTES: Final = b"\x01"
 """In front of a part's bytes, so that they are not taken for a packed value, whatever they begin with."""
 

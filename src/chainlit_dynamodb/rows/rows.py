@@ -302,9 +302,12 @@ class Rows:
 
         Cost: 1 write unit per KB of the row and of each part, and 1 read unit.
         """
-        old = await self._table.replace(tombstone_of(key, self.stamps.next(), row))
+        try:
+            old = await self._table.replace(tombstone_of(key, self.stamps.next(), row), condition=missing(BURIED_AT))
+        except ConditionFailedError:  # the first tombstone stays: it knows more
+            old = None
         await self._values.delete_parts(key)
-        return None if old is None or BURIED_AT in old else old
+        return old
 
     async def clear(self, pk: str, *, spare: Key, attributes: Sequence[str] = ()) -> AsyncIterator[list[Item]]:
         """Delete all rows of a partition but one, page by page, until none is left.
@@ -319,7 +322,11 @@ class Rows:
         Cost: a read of the whole partition twice, and 1 write unit per KB of each row.
         """
         query = Query(
-            equals(PK, pk), page_items=_CLEARED_PAGE_ITEMS, attributes=_with_key(attributes or (PK,)), consistent=True
+            equals(PK, pk),
+            page_items=_CLEARED_PAGE_ITEMS,
+            attributes=_with_key(attributes or (PK,)),
+            consistent=True,
+            policy=self.retry.write,
         )
         found_any = True
         while found_any:

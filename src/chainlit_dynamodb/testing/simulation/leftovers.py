@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from chainlit_dynamodb.decorators import AWAITED_SECONDS
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.packing import Split
 from chainlit_dynamodb.schema import (
@@ -26,7 +27,7 @@ from chainlit_dynamodb.testing.simulation.endings import Ending
 from chainlit_dynamodb.testing.simulation.processes import CLOSE_SECONDS
 
 READ_SECONDS: Final = 45.0
-AWAITED_SECONDS: Final = 45.0
+PATIENCE_SECONDS: Final = 45.0
 CLOSE_GRACE_SECONDS: Final = 3.0
 LARGEST_CHANGE_BYTES: Final = 12_000
 _READS: Final = frozenset({"get_thread", "list_threads", "get_user", "get_favorite_steps"})
@@ -57,7 +58,7 @@ def nobody_waits_long_to_read(ending: Ending) -> Iterator[str]:
 
 def nobody_waits_long_to_write(ending: Ending) -> Iterator[str]:
     """What a person or Chainlit awaits is answered, or fails, in time."""
-    yield from _late(ending, _AWAITED, AWAITED_SECONDS)
+    yield from _late(ending, _AWAITED, PATIENCE_SECONDS)
 
 
 def closing_ends_in_time(ending: Ending) -> Iterator[str]:
@@ -92,9 +93,9 @@ def parts_have_owners(ending: Ending) -> Iterator[str]:
 
 
 def nothing_is_left_of_deleted_threads(ending: Ending) -> Iterator[str]:
-    """Of a deleted thread nothing is left but its tombstone, and no file."""
+    """Of a deleted thread nothing is left but its tombstone, and no file; unless its deletion was killed."""
     for chat in ending.chats:
-        if not ending.histories.is_over(float("inf"), ("thread", chat)):
+        if not _was_cleared(ending, chat):
             continue
         left = [sk for pk, sk in ending.rows if pk == thread_pk(chat) and sk != THREAD_SK]
         left += [key for key in ending.files if f"/{chat}/" in key]
@@ -127,6 +128,17 @@ def _late(ending: Ending, methods: frozenset[str], limit_seconds: float) -> Iter
     for call in ending.calls:
         if call.method in methods and call.ended is not None and call.ended - call.started > limit_seconds:
             yield f"{call.method} {call.detail} took {call.ended - call.started:.1f} s [{call.serial}]"
+
+
+def _was_cleared(ending: Ending, chat: str) -> bool:
+    """Return whether a deletion was answered with everything done: a long one goes on, and goes with its process."""
+    return any(
+        call.method == "delete_thread"
+        and call.detail == chat
+        and call.is_acknowledged
+        and (call.ended or 0.0) - call.started < AWAITED_SECONDS
+        for call in ending.calls
+    )
 
 
 def _value(row: Item) -> Any:

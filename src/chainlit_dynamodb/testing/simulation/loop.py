@@ -21,6 +21,8 @@ from chainlit_dynamodb.testing.simulation.errors import StuckError
 
 MAX_CALLBACKS: Final = 100_000
 """A story that takes more does not end."""
+_SCATTER: Final = 2_654_435_761
+"""Hashes that follow each other make a set slow from which most was taken out again: asyncio's one of all tasks."""
 
 
 class Owner:
@@ -36,7 +38,7 @@ class _Future(asyncio.Future[Any]):
     """A future whose place in a set does not depend on its address in memory."""
 
     def __hash__(self) -> int:
-        return self.serial
+        return self.serial * _SCATTER
 
     serial = 0
 
@@ -45,7 +47,7 @@ class _Task(asyncio.Task[Any]):
     """A task whose place in a set does not depend on its address in memory."""
 
     def __hash__(self) -> int:
-        return self.serial
+        return self.serial * _SCATTER
 
     serial = 0
 
