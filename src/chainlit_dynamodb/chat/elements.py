@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -16,7 +17,7 @@ from chainlit_dynamodb.chat.presentation import ElementView, public_element
 from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.codec import Item
-from chainlit_dynamodb.dynamodb.expressions import Update, missing
+from chainlit_dynamodb.dynamodb.expressions import Update, all_of, exists, missing
 from chainlit_dynamodb.errors import ConditionFailedError, StorageError
 from chainlit_dynamodb.rows.burial import is_announcement
 from chainlit_dynamodb.rows.rows import Rows
@@ -28,6 +29,7 @@ from chainlit_dynamodb.schema import (
     OBJECT_KEY,
     SK,
     STAMP,
+    TYPE,
     Key,
     element_key,
     is_own_attribute,
@@ -157,27 +159,35 @@ class Elements:
     async def _upload(self, key: Key, fields: Item, file: File, stamp: str) -> str | None:
         """Store a file after earlier ones of the same element, unless one is there that was asked for later."""
         async with self._uploads.setdefault(key, asyncio.Lock()):
-            if self._uploaded.get(key, "") > stamp or not await self._announce(key, fields, file):
+            if self._uploaded.get(key, "") > stamp:
                 return None
-            object_key = await self._stored(key, file)
+            row = await self._announce(key, fields, file)
+            if BURIED_AT in row:
+                return None
+            try:
+                object_key = await self._files.store(file)
+            except StorageError as exc:
+                logger.error("Not stored: %s %s: %s", key.pk, key.sk, exc)
+                if not row:
+                    await self._withdraw(key, file)
+                raise
             self._uploaded[key] = stamp
             return object_key
 
-    async def _announce(self, key: Key, fields: Item, file: File) -> bool:
-        """Note that a file is on its way, where no file is yet, and return whether the element may be."""
+    async def _announce(self, key: Key, fields: Item, file: File) -> Item:
+        """Note that a file is on its way, where no file is yet; else return the row that is there."""
         expected = {OBJECT_KEY: file.object_key, FOR_ID: fields.get(FOR_ID), ANNOUNCED_AT: int(time.time())}
         try:
             await self._rows.update(key, Update(default=expected), condition=missing(OBJECT_KEY))
         except ConditionFailedError as exc:
-            return BURIED_AT not in exc.item
-        return True
+            return exc.item
+        return {}
 
-    async def _stored(self, key: Key, file: File) -> str | None:
-        try:
-            return await self._files.store(file)
-        except StorageError as exc:
-            logger.error("Not stored: %s %s: %s", key.pk, key.sk, exc)
-            raise
+    async def _withdraw(self, key: Key, file: File) -> None:
+        """Take an announcement back. It may be that only the answer was lost, so the file goes first; if it can."""
+        with suppress(StorageError, ConditionFailedError):
+            await self._files.delete(file.object_key)
+            await self._rows.delete(key, condition=all_of(exists(ANNOUNCED_AT), missing(TYPE), missing(BURIED_AT)))
 
     def _is_gone(self, key: Key, fields: Item) -> bool:
         step_id = fields.get(FOR_ID)

@@ -71,13 +71,14 @@ class Transcripts:
         await self._writer.flush(pk)
         found = await self._rows.partition(pk)
         transcript = await self._assembled(found)
-        if transcript is None:
-            self._sweep_deleted(thread_id, found)
-            return None
-        if transcript.ghosts:
+        if transcript is not None and transcript.ghosts:
             self._by_and_by(self._delete_steps(thread_id, transcript.ghosts))
+        elif _has_slipped_in(found):
+            self._by_and_by(self._sweep.thread(thread_id))
         elif found.leavings:
             self._by_and_by(self._sweep.rows(found.leavings))
+        if transcript is None:
+            return None
         elements = await self._files.with_urls(transcript.elements)
         return {**transcript.thread, "steps": transcript.steps, "elements": elements}
 
@@ -85,12 +86,6 @@ class Transcripts:
         if len(found.rows) < _MANY_ROWS:
             return assemble(found.rows, found.buried)
         return await asyncio.to_thread(assemble, found.rows, found.buried)
-
-    def _sweep_deleted(self, thread_id: str, found: Partition) -> None:
-        """Delete what has slipped into a deleted thread."""
-        is_deleted = any(row[SK] == THREAD_SK and row.get(DELETED_AT) is not None for row in found.rows)
-        if is_deleted and (len(found.rows) > 1 or found.buried or found.leavings):
-            self._by_and_by(self._sweep.thread(thread_id))
 
     def _by_and_by(self, chore: Coroutine[Any, Any, object]) -> None:
         task = asyncio.create_task(_tried(chore))
@@ -100,6 +95,12 @@ class Transcripts:
     async def _delete_steps(self, thread_id: str, step_ids: Iterable[str]) -> None:
         for step_id in step_ids:
             await self._delete_step(thread_id, step_id)
+
+
+def _has_slipped_in(found: Partition) -> bool:
+    """Return whether a deleted thread holds something."""
+    is_deleted = any(row[SK] == THREAD_SK and row.get(DELETED_AT) is not None for row in found.rows)
+    return is_deleted and (len(found.rows) > 1 or bool(found.buried or found.leavings))
 
 
 async def _tried(chore: Awaitable[object]) -> None:

@@ -92,7 +92,14 @@ class Histories:
         for place, ends in self._ends.items():
             for register in self.registers(*place):
                 for write in self._writes[register]:
-                    write.is_void = write.is_void or any(_comes_after(write, end) for end in ends)
+                    write.is_void = write.is_void or any(_comes_after(write.call, end) for end in ends)
+        for register in [register for register in self._writes if register[0] == "element" and register[3] == "for"]:
+            for write in self._writes[register]:
+                if any(
+                    _comes_after(write.call, end) for end in self._ends.get(("step", register[1], write.value), ())
+                ):
+                    for other in write.call.writes:
+                        other.is_void = True
 
     def _was_asked_for(self, end: Write) -> bool:
         inside = self.registers(*end.register)
@@ -116,8 +123,8 @@ class Histories:
         return ended + LATEST_SECONDS
 
 
-def _comes_after(write: Write, end: Write) -> bool:
-    return write.call.process == end.call.process and write.call.serial > end.call.serial
+def _comes_after(call: Call, end: Write) -> bool:
+    return call.process == end.call.process and call.serial > end.call.serial
 
 
 def _is_done(write: Write, moment: float) -> bool:
