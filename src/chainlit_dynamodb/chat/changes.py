@@ -75,15 +75,15 @@ class StepChange:
         older, newer = (self, later) if self.stamp <= later.stamp else (later, self)
         if older.deletes or newer.deletes:
             return StepChange(deletes=True, stamp=newer.stamp)
+        assign = {**older.assign, **newer.assign}
         known = {name: value for name, value in older.default.items() if value is not None}
-        return StepChange({**newer.default, **known}, {**older.assign, **newer.assign}, stamp=newer.stamp)
+        default = {name: value for name, value in {**newer.default, **known}.items() if name not in assign}
+        return StepChange(default, assign, stamp=newer.stamp)
 
     def update(self) -> Update:
         """Return it as an update of the row."""
-        return Update(
-            assign=self.assign,
-            default={k: v for k, v in self.default.items() if k not in self.assign and v is not None},
-        )
+        default = {name: value for name, value in self.default.items() if value is not None}
+        return Update(assign=self.assign, default=default)
 
     @cached_property
     def size_bytes(self) -> int:

@@ -212,5 +212,5 @@ class Elements:
         row = await self._rows.get(key, attributes=[OBJECT_KEY, STAMP], policy=self._rows.retry.write) or {}
         await self._drop(row.get(OBJECT_KEY))
         old = await (self._rows.bury(key, row) if leaves_tombstone else self._rows.delete(key)) or {}
-        if old.get(STAMP) != row.get(STAMP):  # its file arrived meanwhile
+        if any(old.get(name) != row.get(name) for name in (OBJECT_KEY, STAMP)):  # its file arrived meanwhile
             await self._drop(old.get(OBJECT_KEY))

@@ -19,6 +19,7 @@ from chainlit_dynamodb.schema import THREAD_ID, step_lookup_key
 logger = logging.getLogger("chainlit.DynamoDB")
 
 _REMEMBERED: Final = 50_000
+_TOUCHED: Final = 10_000
 
 
 class StepLookup:
@@ -29,6 +30,7 @@ class StepLookup:
         self._rows = rows
         self._threads: LRUCache[str, str] = LRUCache(_REMEMBERED)
         self._places: LRUCache[tuple[str, str], bool] = LRUCache(_REMEMBERED)
+        self._touched: LRUCache[str, str] = LRUCache(_TOUCHED)
 
     def remember(self, step_id: str, thread_id: str) -> None:
         """Note in memory where a step is."""
@@ -49,6 +51,7 @@ class StepLookup:
 
     async def record(self, step_id: str, thread_id: str) -> None:
         """Keep in the table where a step is, unless another thread has the id already. Cost: 1 write unit."""
+        self._touched[step_id] = thread_id
         update = Update(assign={THREAD_ID: thread_id})
         free = any_of(missing(THREAD_ID), equals(THREAD_ID, thread_id))
         try:
@@ -76,7 +79,16 @@ class StepLookup:
 
     async def forget(self, step_id: str, thread_id: str) -> None:
         """Take away the row of a step that is gone. Cost: 1 write unit."""
+        self._touched[step_id] = thread_id
         try:
             await self._rows.delete(step_lookup_key(step_id), condition=equals(THREAD_ID, thread_id))
         except ConditionFailedError:
             return
+
+    async def forget_again(self, thread_id: str) -> None:
+        """Take away the rows of a deleted thread that this process knows, once more: a write may have been late.
+
+        Cost: 1 write unit for each.
+        """
+        for step_id in [step_id for step_id, owner in self._touched.items() if owner == thread_id]:
+            await self.forget(step_id, thread_id)

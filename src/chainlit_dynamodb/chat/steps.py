@@ -145,15 +145,16 @@ class Steps:
             await self._remove(key, leaves_tombstone=False)
 
     async def _remove(self, key: Key, *, leaves_tombstone: bool) -> None:
-        """Delete a step now, last of all its row, so that doing it again finishes it."""
-        thread_id, step_id = parse_thread_pk(key.pk), parse_step_sk(key.sk)
+        """Delete a step now, then what there is of it elsewhere: if that fails, its tombstone tells of it."""
         row = await self._rows.get(key, attributes=[FEEDBACK, HAS_LOOKUP], policy=self._rows.retry.write) or {}
+        old = await (self._rows.bury(key, row) if leaves_tombstone else self._rows.delete(key))
+        await self._forget_outside(key, {**row, **(old or {})})
+
+    async def _forget_outside(self, key: Key, row: Item) -> None:
+        thread_id, step_id = parse_thread_pk(key.pk), parse_step_sk(key.sk)
         await self._markers.forget(thread_id, step_id, row.get(FEEDBACK))
         if row.get(HAS_LOOKUP):
             await self._lookup.forget(step_id, thread_id)
-        old = await (self._rows.bury(key, row) if leaves_tombstone else self._rows.delete(key)) or {}
-        if old.get(FEEDBACK) != row.get(FEEDBACK):  # it was given meanwhile
-            await self._markers.forget(thread_id, step_id, old.get(FEEDBACK))
 
 
 def _own(fields: Item) -> Item:

@@ -45,8 +45,9 @@ class ChatStore:
         self.writer = Writer(max_pending_bytes=max_pending_bytes)
         files, recent = Files(attachments), RecentWrites()
         self.lookup = StepLookup(rows)
-        sweep = Sweep(rows, files, self.lookup)
-        tombstones, markers = Tombstones(rows, sweep.thread), FeedbackMarkers(rows)
+        markers = FeedbackMarkers(rows)
+        sweep = Sweep(rows, files, self.lookup, markers)
+        tombstones = Tombstones(rows, sweep.thread)
         self._tombstones = tombstones
         self.users = Users(rows, cache_seconds=cache_seconds)
         self.elements = Elements(rows, self.writer, tombstones, files)

@@ -1,7 +1,7 @@
 """What is left of a deleted step or element for a while, so that a late write does not bring it back. Pure.
 
 A tombstone has the key of the row it stands for, and outlives every request that may still be executed. It keeps what
-tells where more may arrive late: the key of a file, and that there is a lookup row.
+tells where more is, or may arrive late: the key of a file, that there is a lookup row, the value of its feedback.
 """
 
 from __future__ import annotations
@@ -11,7 +11,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from chainlit_dynamodb.dynamodb.codec import Item
-from chainlit_dynamodb.schema import ANNOUNCED_AT, BURIED_AT, HAS_LOOKUP, OBJECT_KEY, STAMP, TYPE, Key
+from chainlit_dynamodb.schema import (
+    ANNOUNCED_AT,
+    BURIED_AT,
+    FEEDBACK,
+    HAS_LOOKUP,
+    OBJECT_KEY,
+    STAMP,
+    TYPE,
+    VALUE,
+    Key,
+)
 
 TOMBSTONE_SECONDS: Final = 7200
 """Longer than any request is tried, and than clocks differ: an hour."""
@@ -32,10 +42,18 @@ class Partition(NamedTuple):
     leavings: Sequence[Item]
 
 
-def tombstone_of(key: Key, stamp: str, row: Mapping[str, Any]) -> Item:
-    """Return what takes the place of a row."""
+def tombstone_of(key: Key, stamp: str) -> Item:
+    """Return what takes the place of a row, together with what is kept of it."""
+    return {**key.attributes(), BURIED_AT: int(time.time()), STAMP: stamp}
+
+
+def kept_of(row: Mapping[str, Any]) -> Item:
+    """Return what a tombstone keeps of the row it stands for."""
     kept = {name: row[name] for name in _KEPT if name in row}
-    return {**key.attributes(), **kept, BURIED_AT: int(time.time()), STAMP: stamp}
+    feedback = row.get(FEEDBACK)
+    if isinstance(feedback, dict) and VALUE in feedback:
+        kept[FEEDBACK] = {VALUE: feedback[VALUE]}
+    return kept
 
 
 def living(rows: Sequence[Item]) -> list[Item]:

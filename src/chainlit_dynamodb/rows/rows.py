@@ -28,7 +28,7 @@ from chainlit_dynamodb.errors import (
     TransactionCancelledError,
     TransientError,
 )
-from chainlit_dynamodb.rows.burial import Partition, living, outdated, tombstone_of
+from chainlit_dynamodb.rows.burial import Partition, kept_of, living, outdated, tombstone_of
 from chainlit_dynamodb.rows.large_values import COMPRESS_ABOVE_BYTES, Fitted, LargeValues, is_named
 from chainlit_dynamodb.rows.stamps import Stamps, filling_gaps, not_overtaken, stamped
 from chainlit_dynamodb.rows.transactions import Write, replaced, table_write
@@ -302,10 +302,13 @@ class Rows:
 
         Cost: 1 write unit per KB of the row and of each part, and 1 read unit.
         """
+        tombstone = {**tombstone_of(key, self.stamps.next()), **kept_of(row)}
         try:
-            old = await self._table.replace(tombstone_of(key, self.stamps.next(), row), condition=missing(BURIED_AT))
+            old = await self._table.replace(tombstone, condition=missing(BURIED_AT))
         except ConditionFailedError:  # the first tombstone stays: it knows more
             old = None
+        if old is not None and (better := {**tombstone, **kept_of(old)}) != tombstone:
+            await self._table.put(better)  # the row has changed meanwhile
         await self._values.delete_parts(key)
         return old
 

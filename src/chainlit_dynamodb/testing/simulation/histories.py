@@ -84,20 +84,28 @@ class Histories:
         for write in call.writes:
             if write.is_end and not self._was_asked_for(write):
                 call.error = "there was nothing to delete"
-            if write.needs is not None and call.is_acknowledged and not self.is_there(write.needs, call.started):
+            if write.needs is not None and call.is_acknowledged and not self._has_what_it_needs(write.needs, call):
                 call.error = "what it changes may not have been there"
 
+    def _has_what_it_needs(self, needs: Register, call: Call) -> bool:
+        """Return whether what a call changes was there; a process keeps what is early for what it makes itself."""
+        if self.is_there(needs, call.started):
+            return True
+        made = [write for write in self._writes.get(needs, ()) if write.call.process == call.process]
+        return needs[0] == "thread" and any(_is_done(write, math.inf) for write in made)
+
     def _void_what_came_after_ends(self) -> None:
-        """A process that was told of a deletion does nothing with what it is told later, done or not."""
+        """A process that was told of a deletion does nothing with what it is told later, done or not.
+
+        The same goes for an element of a step, whoever deletes the step.
+        """
         for place, ends in self._ends.items():
             for register in self.registers(*place):
                 for write in self._writes[register]:
                     write.is_void = write.is_void or any(_comes_after(write.call, end) for end in ends)
         for register in [register for register in self._writes if register[0] == "element" and register[3] == "for"]:
             for write in self._writes[register]:
-                if any(
-                    _comes_after(write.call, end) for end in self._ends.get(("step", register[1], write.value), ())
-                ):
+                if self.may_be_over(self._last_effect(write.call), ("step", register[1], write.value)):
                     for other in write.call.writes:
                         other.is_void = True
 
@@ -111,7 +119,7 @@ class Histories:
             return False
         if write.is_weak:
             return True
-        if write.is_ordered and write.call.process == later.call.process:
+        if write.is_ordered and write.call.process == later.call.process and write.call.queue == later.call.queue:
             return write.call.serial < later.call.serial
         return self._last_effect(write.call) < later.call.started
 
@@ -124,7 +132,9 @@ class Histories:
 
 
 def _comes_after(call: Call, end: Write) -> bool:
-    return call.process == end.call.process and call.serial > end.call.serial
+    if call.process != end.call.process:
+        return False
+    return call.serial > end.call.serial or (call.queue != "" and (call.ended or math.inf) > end.call.started)
 
 
 def _is_done(write: Write, moment: float) -> bool:

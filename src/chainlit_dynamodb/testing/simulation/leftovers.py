@@ -21,6 +21,7 @@ from chainlit_dynamodb.schema import (
     is_part_sk,
     is_step_sk,
     parse_step_sk,
+    step_lookup_key,
     thread_pk,
 )
 from chainlit_dynamodb.testing.simulation.endings import Ending
@@ -93,13 +94,16 @@ def parts_have_owners(ending: Ending) -> Iterator[str]:
 
 
 def nothing_is_left_of_deleted_threads(ending: Ending) -> Iterator[str]:
-    """Of a deleted thread nothing is left but its tombstone, and no file; unless its deletion was killed."""
+    """Of a deleted thread nothing is left but its tombstone, and no file; unless its deletion was killed.
+
+    That there are lookup rows is known only to the servers that made them, and forgotten when they end.
+    """
     for chat in ending.chats:
         if not _was_cleared(ending, chat):
             continue
         left = [sk for pk, sk in ending.rows if pk == thread_pk(chat) and sk != THREAD_SK]
         left += [key for key in ending.files if f"/{chat}/" in key]
-        left += [pk for (pk, sk), row in ending.rows.items() if sk == STEP_LOOKUP_SK and row.get(THREAD_ID) == chat]
+        left += [pk for pk in _lookups(ending, chat) if _is_remembered(ending, pk)]
         yield from (f"{sk!r} of {chat}" for sk in left)
 
 
@@ -140,6 +144,17 @@ def _was_cleared(ending: Ending, chat: str) -> bool:
         and (call.ended or 0.0) - call.started < AWAITED_SECONDS
         for call in ending.calls
     )
+
+
+def _lookups(ending: Ending, chat: str) -> list[str]:
+    return [pk for (pk, sk), row in ending.rows.items() if sk == STEP_LOOKUP_SK and row.get(THREAD_ID) == chat]
+
+
+def _is_remembered(ending: Ending, lookup_pk: str) -> bool:
+    makers = (
+        c for c in ending.calls if c.method == "create_step" and step_lookup_key(c.detail.split()[0]).pk == lookup_pk
+    )
+    return any(call.process in ending.pending for call in makers)
 
 
 def _value(row: Item) -> Any:

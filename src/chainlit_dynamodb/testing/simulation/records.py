@@ -58,6 +58,8 @@ class Call:
         stored: Since when its caller may rely on it, if it has not failed.
         error: Why it failed; "" if it did not.
         answer: What it gave.
+        is_final: It saw what is left in the end.
+        queue: The session and the method of the queue in which Chainlit held it back, if it did.
     """
 
     serial: int
@@ -72,7 +74,7 @@ class Call:
     error: str = ""
     answer: Any = None
     is_final: bool = False
-    queued: bool = False
+    queue: str = ""
 
     @property
     def is_acknowledged(self) -> bool:

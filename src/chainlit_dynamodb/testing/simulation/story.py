@@ -151,7 +151,7 @@ class _Story:
         await asyncio.sleep(LATEST_SECONDS)
 
     def _is_waiting(self) -> bool:
-        open_calls = (c for c in self.records.calls if c.ended is None and not c.queued)
+        open_calls = (c for c in self.records.calls if c.ended is None and not c.queue)
         return any(call.process not in self.records.deaths for call in open_calls)
 
     async def _say_goodbye(self, visitors: Sequence[Visitor]) -> None:

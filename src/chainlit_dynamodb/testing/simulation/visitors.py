@@ -137,7 +137,7 @@ class Visitor:
             self._records.end(call, error=f"{type(exc).__name__}: {exc}")
         else:
             if len(self._queue_of(method)) > len(waiting):
-                call.queued = True
+                call.queue = f"{self._session.id} {method}"
                 self._queued.append(call)
                 self._records.note(call.process, f"{method} [{call.serial}] is queued by Chainlit")
             else:
@@ -229,7 +229,6 @@ class Visitor:
         async def flush() -> None:
             await session.flush_method_queue()
             for call in queued:
-                call.queued = False
                 self._records.end(call)
 
         assert self._process is not None  # noqa: S101 - `do` connects first
@@ -246,9 +245,7 @@ class Visitor:
 
     async def _merge(self, act: Act) -> None:
         key = f"k{act.number % 3}"
-        await self._change_thread(
-            f"{key} = {act.number}", {key: act.number}, needs_thread=False, metadata={key: act.number}
-        )
+        await self._change_thread(f"{key} = {act.number}", {key: act.number}, metadata={key: act.number})
 
     async def _big_merge(self, act: Act) -> None:
         key = f"big{act.number % 2}"
