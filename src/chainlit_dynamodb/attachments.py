@@ -52,13 +52,18 @@ class StorageAttachments:
             raise StorageError(f"The storage provider did not store {object_key}")
         return str(answer.get("object_key") or object_key) if isinstance(answer, dict) else object_key
 
-    async def delete(self, object_key: str) -> None:
+    async def delete(self, object_key: str, *, may_be_missing: bool = False) -> None:
         """Delete a file.
+
+        Args:
+            object_key: Its key.
+            may_be_missing: `False` is a good answer: Chainlit's own clients for Google Cloud and Azure give it for
+                files that are not there.
 
         Raises:
             StorageError: It may still be there.
         """
-        if await self._call("delete_file", object_key=object_key) is False:
+        if await self._call("delete_file", object_key=object_key) is False and not may_be_missing:
             raise StorageError(f"The storage provider did not delete {object_key}")
 
     async def url(self, object_key: str) -> str:

@@ -33,7 +33,18 @@ ALLOWED = {
     "start_check": {"attachments", "dynamodb", "schema", "errors"},
     "failure_log": {"errors"},
     "ops": {"ops", "dynamodb", "storage", "schema", "errors"},
-    "testing": {"testing", "ops", "data_layer", "chat", "rows", "dynamodb", "storage", "schema", "errors"},
+    "testing": {
+        "testing",
+        "ops",
+        "data_layer",
+        "decorators",
+        "chat",
+        "rows",
+        "dynamodb",
+        "storage",
+        "schema",
+        "errors",
+    },
     "cli": {"cli", "ops", "schema", "errors", ""},
 }
 # Of the parts below it, access patterns see no more than this: rows, plain values, and what changes them.

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from chainlit_dynamodb import DynamoDBDataLayer
 from chainlit_dynamodb.errors import ChainlitDynamoDBError
-from tests.contract.chats import INTERNAL, enter_chat, listed, message, page_of, start_thread, steps_of
+from tests.contract.chats import INTERNAL, enter_chat, listed, living, message, page_of, start_thread, steps_of
 from tests.reliability.conftest import Rows, dynamodb_local
 from tests.unit.values import any_text, anything
 
@@ -178,4 +178,4 @@ async def test_an_unknown_id_makes_no_row(layer: DynamoDBDataLayer, rows: Rows, 
     await answer(layer.delete_thread(unknown))
     await answer(layer.update_thread(unknown, metadata={"a": 1}))
     await answer(layer.set_step_favorite({"id": unknown, "threadId": unknown}, True))
-    assert rows() == []
+    assert living(rows()) == []

@@ -17,6 +17,7 @@ import pytest
 from cachetools import TTLCache
 
 from chainlit_dynamodb.chat import clock
+from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers
 from chainlit_dynamodb.testing.simulation.campaign import one
 from chainlit_dynamodb.testing.simulation.drawing import draw_plan
 from chainlit_dynamodb.testing.simulation.errors import StuckError
@@ -28,6 +29,10 @@ from chainlit_dynamodb.testing.simulation.story import tell
 from chainlit_dynamodb.testing.simulation.world import virtual_world
 
 SEEDS = range(12)
+
+
+async def nothing(*_: Any) -> None:
+    """Do nothing, and say that it is done."""
 
 
 def run(loop: VirtualLoop, coroutine: Any) -> Any:
@@ -119,7 +124,8 @@ def test_chance_and_clocks_come_from_the_seed_and_are_put_back() -> None:
     assert TTLCache.__init__.__defaults__[0] is time.monotonic  # type: ignore[index]
 
 
-def test_a_failure_is_made_short_and_stays_the_same_failure() -> None:
+def test_a_failure_is_made_short_and_stays_the_same_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FeedbackMarkers, "forget", nothing)
     seed = next(seed for seed in range(300) if one(seed).invariants)
     outcome = tell(draw_plan(seed))
     short = shrink(outcome, 200)

@@ -82,8 +82,10 @@ class StepChange:
 
     def update(self) -> Update:
         """Return it as an update of the row."""
-        default = {name: value for name, value in self.default.items() if value is not None}
-        return Update(assign=self.assign, default=default)
+        return Update(
+            assign=self.assign,
+            default={k: v for k, v in self.default.items() if k not in self.assign and v is not None},
+        )
 
     @cached_property
     def size_bytes(self) -> int:

@@ -186,7 +186,7 @@ class Elements:
     async def _withdraw(self, key: Key, file: File) -> None:
         """Take an announcement back. It may be that only the answer was lost, so the file goes first; if it can."""
         with suppress(StorageError, ConditionFailedError):
-            await self._files.delete(file.object_key)
+            await self._files.delete(file.object_key, may_be_missing=True)
             await self._rows.delete(key, condition=all_of(exists(ANNOUNCED_AT), missing(TYPE), missing(BURIED_AT)))
 
     def _is_gone(self, key: Key, fields: Item) -> bool:
@@ -203,14 +203,15 @@ class Elements:
         is_swept = self._tombstones.knows(parse_thread_pk(key.pk))
         await self._remove(key, leaves_tombstone=not is_swept)
 
-    async def _drop(self, object_key: Any) -> None:
+    async def _drop(self, object_key: Any, *, may_be_missing: bool = True) -> None:
         if isinstance(object_key, str) and object_key:
-            await self._files.delete(object_key)
+            await self._files.delete(object_key, may_be_missing=may_be_missing)
 
     async def _remove(self, key: Key, *, leaves_tombstone: bool) -> None:
         """Delete an element now, its file first, so that doing it again finishes it."""
-        row = await self._rows.get(key, attributes=[OBJECT_KEY, STAMP], policy=self._rows.retry.write) or {}
-        await self._drop(row.get(OBJECT_KEY))
+        wanted = [OBJECT_KEY, STAMP, ANNOUNCED_AT, TYPE]
+        row = await self._rows.get(key, attributes=wanted, policy=self._rows.retry.write) or {}
+        await self._drop(row.get(OBJECT_KEY), may_be_missing=is_announcement(row))
         old = await (self._rows.bury(key, row) if leaves_tombstone else self._rows.delete(key)) or {}
         if any(old.get(name) != row.get(name) for name in (OBJECT_KEY, STAMP)):  # its file arrived meanwhile
             await self._drop(old.get(OBJECT_KEY))

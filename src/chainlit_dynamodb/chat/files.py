@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from chainlit_dynamodb.chat.changes import Content, File
@@ -26,8 +27,8 @@ class Attachments(Protocol):
     async def upload(self, object_key: str, content: Content, mime: str, name: str) -> str:
         """Store a file and return the key it really has. Raises StorageError."""
 
-    async def delete(self, object_key: str) -> None:
-        """Delete a file; one that is gone does no harm. Raises StorageError."""
+    async def delete(self, object_key: str, *, may_be_missing: bool = False) -> None:
+        """Delete a file; not all storages can tell one that is gone from a failure. Raises StorageError."""
 
     async def url(self, object_key: str) -> str:
         """Return a URL that opens the file for a while. Raises StorageError."""
@@ -61,8 +62,12 @@ class Files:
             return None
         return await self._attachments.upload(file.object_key, file.content, file.mime, file.name)
 
-    async def delete(self, object_key: str) -> None:
+    async def delete(self, object_key: str, *, may_be_missing: bool = False) -> None:
         """Delete a file.
+
+        Args:
+            object_key: Its key.
+            may_be_missing: It may have been deleted already, or may never have arrived.
 
         Raises:
             StorageError: It may still be there.
@@ -70,16 +75,17 @@ class Files:
         if self._attachments is None:
             logger.warning("No storage_provider is configured: a file stays in the storage: %s", object_key)
             return
-        await self._attachments.delete(object_key)
+        await self._attachments.delete(object_key, may_be_missing=may_be_missing)
 
-    async def delete_all(self, object_keys: Iterable[str]) -> None:
-        """Delete files, a few at a time.
+    async def delete_all(self, object_keys: Iterable[str], *, may_be_missing: bool = False) -> None:
+        """Delete files, a few at a time, as `delete` does.
 
         Raises:
             StorageError: One could not be deleted; the others have been tried.
         """
+        delete = partial(self.delete, may_be_missing=may_be_missing)
         results = await asyncio.gather(
-            *_a_few_at_a_time(CONCURRENT_DELETIONS, self.delete, object_keys), return_exceptions=True
+            *_a_few_at_a_time(CONCURRENT_DELETIONS, delete, object_keys), return_exceptions=True
         )
         for result in results:
             if isinstance(result, BaseException):

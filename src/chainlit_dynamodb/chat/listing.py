@@ -130,7 +130,8 @@ class Listing:
         after = decode_cursor(cursor, scope) if cursor else None
         wanted = max(1, min(first, MAX_PAGE))
         found = await self._find(user_id, after, thread_filter, wanted + 1)
-        found.sort(key=lambda place_and_thread: place_and_thread[0], reverse=True)  # some have moved: the index lags
+        # Some have moved, and the index lags. Those of the same instant stay in its order.
+        found.sort(key=lambda place_and_thread: place_and_thread[0].index_sk, reverse=True)
         shown = found[:wanted]
         cursors = [encode_cursor(place, scope) for place, _ in shown]
         threads = [listed for _, listed in shown]

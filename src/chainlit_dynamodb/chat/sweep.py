@@ -11,13 +11,17 @@ from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers
 from chainlit_dynamodb.chat.files import Files
 from chainlit_dynamodb.chat.step_lookup import StepLookup
 from chainlit_dynamodb.dynamodb.codec import Item
+from chainlit_dynamodb.rows.burial import is_announcement
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import (
+    ANNOUNCED_AT,
+    BURIED_AT,
     FEEDBACK,
     HAS_LOOKUP,
     OBJECT_KEY,
     PK,
     SK,
+    TYPE,
     is_step_sk,
     parse_step_sk,
     parse_thread_pk,
@@ -25,6 +29,8 @@ from chainlit_dynamodb.schema import (
 )
 
 _REMEMBERED: Final = 10_000
+_LEAD_OUTSIDE: Final = (OBJECT_KEY, HAS_LOOKUP, ANNOUNCED_AT, TYPE)
+"""What tells of something elsewhere that belongs to a row."""
 
 
 class Sweep:
@@ -53,9 +59,10 @@ class Sweep:
         Cost: a read of the whole thread twice, and 1 write unit per KB of each row.
         """
         key, found_any = thread_key(thread_id), False
-        await self._files.delete_all([name for name, pk in self._files_swept.items() if pk == key.pk])
+        swept = [name for name, pk in self._files_swept.items() if pk == key.pk]
+        await self._files.delete_all(swept, may_be_missing=True)
         await self._lookup.forget_again(thread_id)
-        async for rows in self._rows.clear(key.pk, spare=key, attributes=[OBJECT_KEY, HAS_LOOKUP]):
+        async for rows in self._rows.clear(key.pk, spare=key, attributes=_LEAD_OUTSIDE):
             found_any = True
             await self._delete_outside(rows)
         return found_any
@@ -76,9 +83,15 @@ class Sweep:
 
     async def _delete_outside(self, rows: Sequence[Item]) -> None:
         """Delete files and lookup rows."""
-        files = {str(row[OBJECT_KEY]): row[PK] for row in rows if row.get(OBJECT_KEY)}
-        await self._files.delete_all(files)
-        self._files_swept.update(files)
+        with_files = [row for row in rows if row.get(OBJECT_KEY)]
+        for may_be_missing in (False, True):
+            files = [row[OBJECT_KEY] for row in with_files if _may_lack_its_file(row) is may_be_missing]
+            await self._files.delete_all(files, may_be_missing=may_be_missing)
+        self._files_swept.update({row[OBJECT_KEY]: row[PK] for row in with_files})
         for row in rows:
             if row.get(HAS_LOOKUP) and is_step_sk(row[SK]):
                 await self._lookup.forget(parse_step_sk(row[SK]), parse_thread_pk(row[PK]))
+
+
+def _may_lack_its_file(row: Item) -> bool:
+    return BURIED_AT in row or is_announcement(row)

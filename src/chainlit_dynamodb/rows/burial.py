@@ -16,7 +16,9 @@ from chainlit_dynamodb.schema import (
     BURIED_AT,
     FEEDBACK,
     HAS_LOOKUP,
+    NEVER_STORED,
     OBJECT_KEY,
+    SK,
     STAMP,
     TYPE,
     VALUE,
@@ -33,7 +35,7 @@ class Partition(NamedTuple):
 
     Attributes:
         rows: Its rows, by their sort keys.
-        buried: The sort keys of steps and elements that were deleted not long ago.
+        buried: The sort keys of steps and elements that were there, and deleted not long ago.
         leavings: The keys of what nobody needs any more, with what tells of files and lookups that go along.
     """
 
@@ -48,7 +50,9 @@ def tombstone_of(key: Key, stamp: str) -> Item:
 
 
 def kept_of(row: Mapping[str, Any]) -> Item:
-    """Return what a tombstone keeps of the row it stands for."""
+    """Return what a tombstone keeps of the row it stands for; an empty one if there was none."""
+    if not row:
+        return {NEVER_STORED: True}
     kept = {name: row[name] for name in _KEPT if name in row}
     feedback = row.get(FEEDBACK)
     if isinstance(feedback, dict) and VALUE in feedback:
@@ -59,6 +63,11 @@ def kept_of(row: Mapping[str, Any]) -> Item:
 def living(rows: Sequence[Item]) -> list[Item]:
     """Return the rows that are no tombstones."""
     return [row for row in rows if BURIED_AT not in row]
+
+
+def buried(rows: Sequence[Item]) -> frozenset[str]:
+    """Return the sort keys of rows that were deleted. One that was never there does not take along what names it."""
+    return frozenset(row[SK] for row in rows if BURIED_AT in row and NEVER_STORED not in row)
 
 
 def is_announcement(row: Item) -> bool:

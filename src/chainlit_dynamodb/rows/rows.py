@@ -28,7 +28,7 @@ from chainlit_dynamodb.errors import (
     TransactionCancelledError,
     TransientError,
 )
-from chainlit_dynamodb.rows.burial import Partition, kept_of, living, outdated, tombstone_of
+from chainlit_dynamodb.rows.burial import Partition, buried, kept_of, living, outdated, tombstone_of
 from chainlit_dynamodb.rows.large_values import COMPRESS_ABOVE_BYTES, Fitted, LargeValues, is_named
 from chainlit_dynamodb.rows.stamps import Stamps, filling_gaps, not_overtaken, stamped
 from chainlit_dynamodb.rows.transactions import Write, replaced, table_write
@@ -129,9 +129,8 @@ class Rows:
         query = Query(equals(PK, pk), consistent=True)
         found = [row async for page in self._table.query_pages(query) for row in page]
         rows = await self._values.complete(living(found))
-        buried = frozenset(row[SK] for row in found if BURIED_AT in row)
         strays = [key.attributes() for key in self._values.strays(found)]
-        return Partition(rows, buried, [*strays, *outdated(found)])
+        return Partition(rows, buried(found), [*strays, *outdated(found)])
 
     async def pages(
         self, pk: str, sk_prefix: str, *, attributes: Sequence[str] = (), policy: RetryPolicy | None = None
@@ -302,13 +301,13 @@ class Rows:
 
         Cost: 1 write unit per KB of the row and of each part, and 1 read unit.
         """
-        tombstone = {**tombstone_of(key, self.stamps.next()), **kept_of(row)}
+        tombstone = tombstone_of(key, self.stamps.next())
         try:
-            old = await self._table.replace(tombstone, condition=missing(BURIED_AT))
+            old = await self._table.replace({**tombstone, **kept_of(row)}, condition=missing(BURIED_AT))
         except ConditionFailedError:  # the first tombstone stays: it knows more
             old = None
-        if old is not None and (better := {**tombstone, **kept_of(old)}) != tombstone:
-            await self._table.put(better)  # the row has changed meanwhile
+        if old is not None and kept_of(old) != kept_of(row):  # it has changed meanwhile
+            await self._table.put({**tombstone, **kept_of(old)})
         await self._values.delete_parts(key)
         return old
 

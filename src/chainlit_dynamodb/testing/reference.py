@@ -205,9 +205,7 @@ class ReferenceDataLayer(BaseDataLayer):
         """Do nothing."""
 
     def restart(self) -> None:
-        """Forget what a process may forget when it ends: which single steps and elements were deleted."""
-        self._gone_steps.clear()
-        self._gone_elements.clear()
+        """Forget what a process may forget when it ends: that threads were deleted of which there was nothing."""
         self._deleted = set(self._buried)
 
     def _now(self) -> str:

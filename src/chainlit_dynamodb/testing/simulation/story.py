@@ -31,6 +31,7 @@ _SETTLE_SECONDS: Final = 900.0
 _CLOCKS_DIFFER_SECONDS: Final = 120.0
 _TIDYING_READS: Final = 2
 """The first deletes what is left of deleted turns, the second what is outdated."""
+_TIDYING_SECONDS: Final = 5.0
 _READER: Final = "Z"
 """The place of the process that reads everything at the end."""
 
@@ -169,6 +170,7 @@ class _Story:
                 continue
             if not histories.is_over(float("inf"), ("thread", chat)):
                 await self._finish_deletion(chat)
+        await asyncio.sleep(_TIDYING_SECONDS)
 
     async def _finish_deletion(self, chat: str) -> None:
         user = next(visit.user for visit in self._plan.visits if visit.chat == chat)
@@ -183,7 +185,7 @@ class _Story:
         self._servers.current.pop(_READER, None)
         for _ in range(_TIDYING_READS):
             await self._read_chats()
-            await asyncio.sleep(5.0)
+            await asyncio.sleep(_TIDYING_SECONDS)
 
     async def _read_chats(self) -> None:
         for chat in self._chats:
