@@ -62,8 +62,8 @@ class Elements:
         """Store an element, or change the one with this id. The file of an earlier upsert stays if none is given.
 
         Before a new file goes to the storage, a row that is not shown yet names it, so that it goes with its step and
-        its thread whatever happens, and after an hour if it never arrived. Neither readers nor other writes wait for
-        the file.
+        its thread whatever happens, and after two hours if it never arrived. Neither readers nor other writes wait
+        for the file.
 
         Args:
             thread_id: Its thread.

@@ -1,7 +1,7 @@
 """What is deleted, so that late writes do nothing.
 
-A deleted thread leaves a small row behind, which all processes find. A deleted step or element leaves one for an
-hour, see `Rows.bury`; the process that deleted it remembers it besides.
+A deleted thread leaves a small row behind, which all processes find. A deleted step or element leaves one for two
+hours, see `Rows.bury`; the process that deleted it remembers it besides.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from chainlit_dynamodb.schema import (
 )
 
 TOMBSTONE_SECONDS: Final = 7200
-"""Longer than any request is tried, and than clocks differ: an hour."""
+"""Longer than any request is tried, with the hour added by which clocks may differ."""
 _KEPT: Final = (OBJECT_KEY, HAS_LOOKUP)
 
 

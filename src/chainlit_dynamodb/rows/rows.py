@@ -289,7 +289,7 @@ class Rows:
     async def bury(self, key: Key, row: Mapping[str, Any]) -> Item | None:
         """Delete a step or an element with all that belongs to it, and leave a tombstone against late writes.
 
-        The tombstone is nowhere to be seen. It goes when the partition is read after an hour, or cleared. There is
+        The tombstone is nowhere to be seen. It goes when the partition is read after two hours, or cleared. There is
         one also where there was no row: another process may be about to write it.
 
         Args:

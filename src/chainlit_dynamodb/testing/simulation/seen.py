@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from chainlit_dynamodb.testing.simulation.content import number_of
@@ -117,6 +118,22 @@ def elements_go_with_their_step(ending: Ending) -> Iterator[str]:
             steps = _steps_of(ending, ("element", call.detail, element["id"]))
             if steps and all(ending.histories.is_over(call.started, step) for step in steps):
                 yield f"{element['id']} of {element.get('forId')} [{call.serial}]"
+
+
+def elements_keep_their_order(ending: Ending) -> Iterator[str]:
+    """Elements of one server are in the order in which it was first asked for them."""
+    asked: dict[tuple[str, str], list[Call]] = {}
+    for call in ending.calls:
+        if call.method == "create_element":
+            _, chat, element_id, _ = call.writes[0].register
+            asked.setdefault((chat, element_id), []).append(call)
+    for call in _threads_seen(ending):
+        firsts = [asked.get((call.detail, element["id"]), []) for element in call.answer["elements"]]
+        for before, after in pairwise(firsts):
+            both = [*before, *after]
+            is_known = len({other.process for other in both}) == 1 and all(other.is_acknowledged for other in both)
+            if is_known and before[0].serial > after[0].serial:
+                yield f"{after[0].detail} is behind {before[0].detail} [{call.serial}]"
 
 
 def _threads_seen(ending: Ending) -> Iterator[Call]:
