@@ -73,14 +73,16 @@ class ThreadDeletion:
         clearing = asyncio.create_task(self._clear(thread_id, is_known=is_known))
         self._clearings.add(clearing)
         clearing.add_done_callback(partial(self._cleared, thread_id))
+        if is_known:  # at once, so that it is not forgotten if this is interrupted
+            self._tombstones.sweep_again(thread_id)
         await asyncio.shield(clearing)
 
     async def _clear(self, thread_id: str, *, is_known: bool) -> None:
         key = thread_key(thread_id)
         with self._writer.operation():
             await self._writer.discard(key.pk)
-            found_any = await self._sweep.thread(thread_id)
-            if is_known or found_any:
+            swept = await self._sweep.thread(thread_id)
+            if is_known or swept.found_any:
                 await self._rows.put(key, {DELETED_AT: clock.now()})
                 self._tombstones.sweep_again(thread_id)
 
@@ -90,7 +92,6 @@ class ThreadDeletion:
             return
         reason = error if isinstance(error, ChainlitDynamoDBError) else type(error).__name__
         logger.warning("A deleted thread is swept again later: %s: %s", thread_id, reason)
-        self._tombstones.sweep_again(thread_id)
 
     async def close(self) -> None:
         """Leave what could not be cleared in time."""

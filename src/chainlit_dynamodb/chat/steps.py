@@ -145,8 +145,9 @@ class Steps:
             await self._remove(key, leaves_tombstone=False)
 
     async def _remove(self, key: Key, *, leaves_tombstone: bool) -> None:
-        """Delete a step now, then what there is of it elsewhere: if that fails, its tombstone tells of it."""
-        row = await self._rows.get(key, attributes=[FEEDBACK, HAS_LOOKUP], policy=self._rows.retry.write) or {}
+        """Delete a step now, then what there is of it elsewhere. Its tombstone tells of that: it can be repeated."""
+        wanted, patience = [FEEDBACK, HAS_LOOKUP], self._rows.retry.write
+        row = await self._rows.get(key, attributes=wanted, policy=patience, even_buried=True) or {}
         old = await (self._rows.bury(key, row) if leaves_tombstone else self._rows.delete(key))
         await self._forget_outside(key, {**row, **(old or {})})
 

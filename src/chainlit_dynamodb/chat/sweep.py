@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from cachetools import LRUCache
 
@@ -11,7 +11,7 @@ from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers
 from chainlit_dynamodb.chat.files import Files
 from chainlit_dynamodb.chat.step_lookup import StepLookup
 from chainlit_dynamodb.dynamodb.codec import Item
-from chainlit_dynamodb.rows.burial import is_announcement
+from chainlit_dynamodb.rows.burial import is_announcement, may_still_arrive
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import (
     ANNOUNCED_AT,
@@ -21,16 +21,29 @@ from chainlit_dynamodb.schema import (
     OBJECT_KEY,
     PK,
     SK,
+    THREAD_SK,
     TYPE,
     is_step_sk,
     parse_step_sk,
     parse_thread_pk,
-    thread_key,
+    thread_pk,
 )
 
 _REMEMBERED: Final = 10_000
 _LEAD_OUTSIDE: Final = (OBJECT_KEY, HAS_LOOKUP, ANNOUNCED_AT, TYPE)
 """What tells of something elsewhere that belongs to a row."""
+
+
+class Swept(NamedTuple):
+    """What came of a sweep.
+
+    Attributes:
+        found_any: Whether there was something to delete.
+        is_finished: Whether nothing is left.
+    """
+
+    found_any: bool
+    is_finished: bool
 
 
 class Sweep:
@@ -44,28 +57,26 @@ class Sweep:
         self._markers = markers
         self._files_swept: LRUCache[str, str] = LRUCache(_REMEMBERED)
 
-    async def thread(self, thread_id: str) -> bool:
+    async def thread(self, thread_id: str) -> Swept:
         """Delete all rows of a thread but its own, files first, until none is left.
 
         A second sweep also repeats what this process did beside the thread's rows: a file or a write may have been on
-        its way.
-
-        Returns:
-            Whether there were any.
+        its way. What announces a file that may be on its way stays for two hours.
 
         Raises:
             StorageError: A file could not be deleted; its row stays.
 
         Cost: a read of the whole thread twice, and 1 write unit per KB of each row.
         """
-        key, found_any = thread_key(thread_id), False
-        swept = [name for name, pk in self._files_swept.items() if pk == key.pk]
+        pk, found_any, is_finished = thread_pk(thread_id), False, True
+        swept = [name for name, swept_pk in self._files_swept.items() if swept_pk == pk]
         await self._files.delete_all(swept, may_be_missing=True)
         await self._lookup.forget_again(thread_id)
-        async for rows in self._rows.clear(key.pk, spare=key, attributes=_LEAD_OUTSIDE):
-            found_any = True
-            await self._delete_outside(rows)
-        return found_any
+        async for doomed, spared in self._rows.clear(pk, spares=_stays, attributes=_LEAD_OUTSIDE):
+            await self._delete_outside(doomed)
+            found_any = found_any or bool(doomed)
+            is_finished = is_finished and not any(may_still_arrive(row) for row in spared)
+        return Swept(found_any, is_finished)
 
     async def rows(self, rows: Sequence[Item]) -> None:
         """Delete some rows of a thread, what belongs to them elsewhere first.
@@ -91,6 +102,10 @@ class Sweep:
         for row in rows:
             if row.get(HAS_LOOKUP) and is_step_sk(row[SK]):
                 await self._lookup.forget(parse_step_sk(row[SK]), parse_thread_pk(row[PK]))
+
+
+def _stays(row: Item) -> bool:
+    return row[SK] == THREAD_SK or may_still_arrive(row)
 
 
 def _may_lack_its_file(row: Item) -> bool:

@@ -15,6 +15,7 @@ from typing import Final
 
 from cachetools import LRUCache, TTLCache
 
+from chainlit_dynamodb.chat.sweep import Swept
 from chainlit_dynamodb.errors import ChainlitDynamoDBError
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import DELETED_AT, Key, parse_thread_pk, thread_key
@@ -38,7 +39,7 @@ _REMEMBERED_ROWS: Final = 50_000
 class Tombstones:
     """Knows deleted threads: those of this process at once, those of others within seconds."""
 
-    def __init__(self, rows: Rows, sweep: Callable[[str], Awaitable[bool]]) -> None:
+    def __init__(self, rows: Rows, sweep: Callable[[str], Awaitable[Swept]]) -> None:
         """Start knowing nothing.
 
         Args:
@@ -141,8 +142,9 @@ class Tombstones:
         for pause_seconds in SWEEP_PAUSES_SECONDS:
             await asyncio.sleep(pause_seconds)
             try:
-                await self._sweep(thread_id)
+                swept = await self._sweep(thread_id)
             except ChainlitDynamoDBError as exc:
                 logger.warning("Something may be left of a deleted thread: %s: %s", thread_id, exc)
-            else:
+                continue
+            if swept.is_finished:
                 return

@@ -75,12 +75,16 @@ def is_announcement(row: Item) -> bool:
     return ANNOUNCED_AT in row and TYPE not in row and BURIED_AT not in row
 
 
+def may_still_arrive(row: Item) -> bool:
+    """Return whether a row announces a file that may be on its way."""
+    return is_announcement(row) and not _is_long_ago(row[ANNOUNCED_AT])
+
+
 def outdated(rows: Sequence[Item]) -> list[Item]:
     """Return tombstones that have served their time, and announcements of files that have never arrived."""
-    oldest = time.time() - TOMBSTONE_SECONDS
-    old_tombstones = [row for row in rows if BURIED_AT in row and _is_before(row[BURIED_AT], oldest)]
-    return old_tombstones + [row for row in rows if is_announcement(row) and _is_before(row[ANNOUNCED_AT], oldest)]
+    old_tombstones = [row for row in rows if BURIED_AT in row and _is_long_ago(row[BURIED_AT])]
+    return old_tombstones + [row for row in rows if is_announcement(row) and not may_still_arrive(row)]
 
 
-def _is_before(moment: Any, other: float) -> bool:
-    return not isinstance(moment, (int, float)) or moment < other
+def _is_long_ago(moment: Any) -> bool:
+    return not isinstance(moment, (int, float)) or moment < time.time() - TOMBSTONE_SECONDS

@@ -6,7 +6,7 @@ how it is packed, where its parts are and when they go is decided behind this do
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -81,7 +81,12 @@ class Rows:
         await self._table.close()
 
     async def get(
-        self, key: Key, *, attributes: Sequence[str] = (), policy: RetryPolicy | None = None
+        self,
+        key: Key,
+        *,
+        attributes: Sequence[str] = (),
+        policy: RetryPolicy | None = None,
+        even_buried: bool = False,
     ) -> Item | None:
         """Read one row, seeing all finished writes.
 
@@ -89,6 +94,7 @@ class Rows:
             key: The row.
             attributes: What to return; empty for everything.
             policy: How long to try; `None` as long as somebody waits for an answer.
+            even_buried: Also return what the tombstone of a deleted row keeps.
 
         Returns:
             The row, or `None` if there is none.
@@ -96,7 +102,7 @@ class Rows:
         Cost: 1 read unit per 4 KB of the whole row and of the parts of its large values.
         """
         row = await self._table.get(key.attributes(), attributes=_with_key(attributes), policy=policy)
-        if row is None or BURIED_AT in row:
+        if row is None or (BURIED_AT in row and not even_buried):
             return None
         rows = await self._values.complete([row], policy=policy)
         return rows[0] if rows else None
@@ -311,22 +317,27 @@ class Rows:
         await self._values.delete_parts(key)
         return old
 
-    async def clear(self, pk: str, *, spare: Key, attributes: Sequence[str] = ()) -> AsyncIterator[list[Item]]:
-        """Delete all rows of a partition but one, page by page, until none is left.
+    async def clear(
+        self, pk: str, *, spares: Callable[[Item], bool], attributes: Sequence[str]
+    ) -> AsyncIterator[tuple[list[Item], list[Item]]]:
+        """Delete the rows of a partition, page by page, until none is left but those that are spared.
 
         Each page is given before it is deleted, for what must go first; if that fails, the page stays.
 
         Args:
             pk: The partition.
-            spare: The row that stays.
+            spares: Whether a row stays.
             attributes: What to return of each row.
+
+        Yields:
+            What goes, parts of large values left out, and what stays.
 
         Cost: a read of the whole partition twice, and 1 write unit per KB of each row.
         """
         query = Query(
             equals(PK, pk),
             page_items=_CLEARED_PAGE_ITEMS,
-            attributes=_with_key(attributes or (PK,)),
+            attributes=_with_key(attributes),
             consistent=True,
             policy=self.retry.write,
         )
@@ -334,9 +345,10 @@ class Rows:
         while found_any:
             found_any = False
             async for page in self._table.query_pages(query):
-                if doomed := [row for row in page if row[SK] != spare.sk]:
+                doomed = [row for row in page if not spares(row)]
+                yield [row for row in doomed if not is_part_sk(row[SK])], [row for row in page if spares(row)]
+                if doomed:
                     found_any = True
-                    yield [row for row in doomed if not is_part_sk(row[SK])]
                     await self.delete_many(doomed)
 
     async def transact(self, writes: Sequence[Write]) -> None:

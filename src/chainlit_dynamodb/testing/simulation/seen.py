@@ -131,7 +131,8 @@ def elements_keep_their_order(ending: Ending) -> Iterator[str]:
         firsts = [asked.get((call.detail, element["id"]), []) for element in call.answer["elements"]]
         for before, after in pairwise(firsts):
             both = [*before, *after]
-            is_known = len({other.process for other in both}) == 1 and all(other.is_acknowledged for other in both)
+            ways = {(other.process, other.queue) for other in both}
+            is_known = len(ways) == 1 and all(other.is_acknowledged for other in both)
             if is_known and before[0].serial > after[0].serial:
                 yield f"{after[0].detail} is behind {before[0].detail} [{call.serial}]"
 

@@ -113,11 +113,18 @@ class Visitor:
         return self._process.layer
 
     def _start(
-        self, method: str, detail: str, writes: tuple[Write, ...], ask: Callable[[], Awaitable[Any]]
+        self,
+        method: str,
+        detail: str,
+        writes: tuple[Write, ...],
+        ask: Callable[[], Awaitable[Any]],
+        *,
+        over_http: bool = False,
     ) -> asyncio.Task[Call]:
-        """Call the layer as a task, as Chainlit does."""
+        """Call the layer as a task, as Chainlit does: within the session, or for an HTTP route, which has none."""
         assert self._process is not None  # noqa: S101 - `do` connects first
-        return self._process.spawn(self._context, self._called(self._process, method, detail, writes, ask))
+        context = self._process.context() if over_http else self._context
+        return self._process.spawn(context, self._called(self._process, method, detail, writes, ask))
 
     async def _called(
         self,
@@ -235,13 +242,12 @@ class Visitor:
         self._process.spawn(self._context, flush())
 
     async def _change_thread(
-        self, detail: str, writes: dict[str, Any], *, needs_thread: bool = True, **changes: Any
+        self, detail: str, writes: dict[str, Any], *, over_http: bool = False, **changes: Any
     ) -> None:
         layer, chat = self.layer, self.visit.chat
-        registers = tuple(self._thread_write(f, value, needs_thread=needs_thread) for f, value in writes.items())
-        await self._wait(
-            self._start("update_thread", f"{chat} {detail}", registers, lambda: layer.update_thread(chat, **changes))
-        )
+        registers = tuple(self._thread_write(f, value, needs_thread=True) for f, value in writes.items())
+        ask = lambda: layer.update_thread(chat, **changes)  # noqa: E731
+        await self._wait(self._start("update_thread", f"{chat} {detail}", registers, ask, over_http=over_http))
 
     async def _merge(self, act: Act) -> None:
         key = f"k{act.number % 3}"
@@ -253,8 +259,9 @@ class Visitor:
         await self._change_thread(f"{key} = #{act.number} ({act.size})", {key: value}, metadata={key: value})
 
     async def _rename(self, act: Act) -> None:
-        name = f"name {act.number}"
-        await self._change_thread(f"renamed {name}", {"name": name}, needs_thread=False, name=name)
+        if await self._is_mine():
+            name = f"name {act.number}"
+            await self._change_thread(f"renamed {name}", {"name": name}, over_http=True, name=name)
 
     async def _leave(self, act: Act) -> None:
         """Disconnect. Chainlit stores the session only of those who have spoken."""
@@ -270,7 +277,7 @@ class Visitor:
             return
         metadata = {**thread["metadata"], "is_shared": True, "shared_at": act.number}
         written = {name: value for name, value in metadata.items() if name.startswith(CHECKED_ENTRIES)}
-        await self._change_thread(f"shared {act.number}", written, metadata=metadata)
+        await self._change_thread(f"shared {act.number}", written, over_http=True, metadata=metadata)
 
     async def _like(self, act: Act) -> None:
         value: Any = act.number % 2
@@ -341,13 +348,17 @@ class Visitor:
         )
 
     async def _delete(self, _: Act) -> None:
-        """Delete the chat, as Chainlit does: only if it is there, and the user's own."""
+        if not await self._is_mine():
+            return
+        layer, chat = self.layer, self.visit.chat
+        end, ask = Write(("thread", chat), ABSENT, is_end=True), lambda: layer.delete_thread(chat)
+        await self._wait(self._start("delete_thread", chat, (end,), ask, over_http=True))
+
+    async def _is_mine(self) -> bool:
+        """Ask as Chainlit does before it renames or deletes a chat: only if it is there, and the user's own."""
         layer, chat = self.layer, self.visit.chat
         asked = await self._wait(self._start("get_thread_author", chat, (), lambda: layer.get_thread_author(chat)))
-        if [call.answer for call in asked] != [self.visit.user]:
-            return
-        end = Write(("thread", chat), ABSENT, is_end=True)
-        await self._wait(self._start("delete_thread", chat, (end,), lambda: layer.delete_thread(chat)))
+        return [call.answer for call in asked] == [self.visit.user]
 
     async def _login(self, act: Act) -> None:
         layer, user = self.layer, User(identifier=self.visit.user, metadata={"n": act.number})
