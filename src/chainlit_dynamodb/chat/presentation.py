@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, Final, TypedDict, cast
 
 from chainlit_dynamodb.chat import clock
@@ -57,6 +58,7 @@ from chainlit_dynamodb.schema import (
 logger = logging.getLogger("chainlit.DynamoDB")
 
 _TIMES: Final = (CREATED_AT, START, END)
+NOTHING_BURIED: Final[Mapping[str, bool]] = MappingProxyType({})
 
 
 class UserView(TypedDict):
@@ -234,12 +236,13 @@ class Transcript:
     ghosts: frozenset[str] = frozenset()
 
 
-def assemble(rows: Iterable[Item], buried: Collection[str] = ()) -> Transcript | None:
+def assemble(rows: Iterable[Item], buried: Mapping[str, bool] = NOTHING_BURIED) -> Transcript | None:
     """Put a thread together.
 
     Args:
         rows: All rows of its partition.
-        buried: The sort keys of its steps that were deleted.
+        buried: The sort keys of its steps that were deleted, and whether they had been there: one that never was
+            takes its elements along, but not the steps below it.
 
     Returns:
         The thread, or `None` if it has no row of its own or is deleted. Rows that make no sense are left out.
@@ -266,10 +269,10 @@ def assemble(rows: Iterable[Item], buried: Collection[str] = ()) -> Transcript |
     if skipped:
         logger.warning("Thread %s: %d malformed rows are not shown", shown["id"], skipped)
     elements.sort(key=itemgetter(0))
-    deleted = {parse_step_sk(sk) for sk in buried if is_step_sk(sk)}
-    below = _below(deleted, steps)
+    deleted = {parse_step_sk(sk): was_there for sk, was_there in buried.items() if is_step_sk(sk)}
+    below = _below({step_id for step_id, was_there in deleted.items() if was_there}, steps)
     owners = {owner for _, element in elements if isinstance(owner := element.get("forId"), str)}
-    ghosts = below | (deleted & owners)
+    ghosts = below | (deleted.keys() & owners)
     return Transcript(
         shown,
         in_order([step for step in steps if step["id"] not in below]),

@@ -35,12 +35,12 @@ class Partition(NamedTuple):
 
     Attributes:
         rows: Its rows, by their sort keys.
-        buried: The sort keys of steps and elements that were there, and deleted not long ago.
+        buried: The sort keys of steps and elements that were deleted not long ago, and whether they had been there.
         leavings: The keys of what nobody needs any more, with what tells of files and lookups that go along.
     """
 
     rows: list[Item]
-    buried: frozenset[str]
+    buried: Mapping[str, bool]
     leavings: Sequence[Item]
 
 
@@ -65,9 +65,9 @@ def living(rows: Sequence[Item]) -> list[Item]:
     return [row for row in rows if BURIED_AT not in row]
 
 
-def buried(rows: Sequence[Item]) -> frozenset[str]:
-    """Return the sort keys of rows that were deleted. One that was never there does not take along what names it."""
-    return frozenset(row[SK] for row in rows if BURIED_AT in row and NEVER_STORED not in row)
+def buried(rows: Sequence[Item]) -> dict[str, bool]:
+    """Return the sort keys of rows that were deleted, and whether they had been there."""
+    return {row[SK]: NEVER_STORED not in row for row in rows if BURIED_AT in row}
 
 
 def is_announcement(row: Item) -> bool:
