@@ -34,6 +34,7 @@ from chainlit_dynamodb.dynamodb.table import Table
 from chainlit_dynamodb.dynamodb.transport import Transport
 from chainlit_dynamodb.errors import ConfigurationError, CursorError
 from chainlit_dynamodb.failure_log import say_wrong_configuration_once
+from chainlit_dynamodb.patient_attachments import PatientAttachments
 from chainlit_dynamodb.rows.large_values import COMPRESS_ABOVE_BYTES
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import FAVORITE, USER_MESSAGE
@@ -119,13 +120,14 @@ class DynamoDBDataLayer(BaseDataLayer):
         self.user_thread_limit = user_thread_limit
         self._close_seconds = close_seconds
         self._attachments = StorageAttachments(storage_provider) if storage_provider is not None else None
+        self._files = PatientAttachments(self._attachments, retry.write) if self._attachments is not None else None
         if transport is None:
             transport = make_transport(table_name, client, region_name, endpoint_url)
         self._table = Table(table_name, transport, retry)
         self._rows = Rows(self._table, compress_above_bytes=compress_above)
         self._store = ChatStore(
             self._rows,
-            self._attachments,
+            self._files,
             page_items=user_thread_limit,
             cache_seconds=user_cache_seconds,
             max_pending_bytes=max_pending_bytes,
@@ -209,6 +211,7 @@ class DynamoDBDataLayer(BaseDataLayer):
                 logger.warning("An element for another user's thread is refused: thread %r", thread_id)
                 return
             file = None if content is None else file_of(fields, content, session_user_id())
+            del element, content  # while it waits, nothing but the file holds what is stored
             await self._store.elements.upsert(thread_id, fields["id"], fields, file, stamp=stamp)
 
     @missing_if_impossible(nothing)
@@ -393,7 +396,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         lost = await self._store.writer.drain(self._close_seconds)
         if lost:
             logger.error("Closed with %d writes that could not be stored in time", lost)
-        await close_all(self._store, self._rows, self._attachments)
+        await close_all(self._store, self._rows, self._files, self._attachments)
 
     @missing_if_impossible(bool)
     async def _set_favorite(self, fields: dict[str, Any], favorite: bool) -> bool:
