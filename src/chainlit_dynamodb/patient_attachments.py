@@ -12,7 +12,7 @@ from typing import Final
 from chainlit_dynamodb.chat.changes import Content, File
 from chainlit_dynamodb.chat.files import Attachments
 from chainlit_dynamodb.dynamodb.retry import Retries, RetryPolicy
-from chainlit_dynamodb.errors import TransientStorageError
+from chainlit_dynamodb.errors import StorageError, TransientStorageError
 
 CONCURRENCY: Final = 6
 """Less than a storage client's threads, so that URLs are signed while the storage holds all of these up."""
@@ -37,6 +37,7 @@ class PatientAttachments:
         self._retries = Retries("files", service="The storage", transient=TransientStorageError)
         self._slots = asyncio.Semaphore(CONCURRENCY)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._closed = False
 
     async def upload(self, file: File) -> str:
         """Store a file and return the key it really has.
@@ -70,23 +71,33 @@ class PatientAttachments:
         return await self._attachments.url(object_key)
 
     async def close(self) -> None:
-        """Give the disk back the room of what still waits."""
+        """Give up what still waits, at its next try, and give the disk back its room."""
+        self._closed = True
         folder, self._folder = self._folder, None
         if folder is not None:
             await asyncio.to_thread(folder.cleanup)
 
     async def _upload_once(self, file: File, copy: _Copy) -> str:
-        async with self._slots:
-            try:
+        try:
+            async with self._slots:
                 return await self._attachments.upload(file)
-            except TransientStorageError as exc:
-                reason = str(exc)
-        await copy.make(self._waiting_room())
-        raise TransientStorageError(reason)  # a new one: the frames of the first hold the content
+        except TransientStorageError as exc:
+            failure = self._failure(exc)
+        if not self._closed:
+            await copy.make(self._waiting_room())
+        raise failure
 
     async def _delete_once(self, object_key: str) -> None:
-        async with self._slots:
-            await self._attachments.delete(object_key)
+        try:
+            async with self._slots:
+                return await self._attachments.delete(object_key)
+        except TransientStorageError as exc:
+            failure = self._failure(exc)
+        raise failure
+
+    def _failure(self, error: TransientStorageError) -> StorageError:
+        """Say the same in a new error, for the frames of the old one hold the content; final once this is closed."""
+        return StorageError(f"Given up at close: {error}") if self._closed else TransientStorageError(str(error))
 
     def _waiting_room(self) -> Path:
         if self._folder is None:
