@@ -99,7 +99,7 @@ class DynamoDBDataLayer(BaseDataLayer):
             region_name: Wins over `AWS_REGION`, `AWS_DEFAULT_REGION` and the profile.
             endpoint_url: Wins over `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL` and the profile.
             transport: Sends the requests in place of all these, as one that counts them; closed with the layer.
-            retry: How long reads, which somebody awaits, and writes are tried.
+            retry: How long reads, which somebody awaits, and writes and files are tried.
             user_cache_seconds: How long a user is served from memory; 0 asks every time. In an outage, as last seen.
             max_pending_bytes: How much may wait in memory to be written; what is more waits in a temporary file.
             compress_above: The size in bytes above which values are compressed; `None` never compresses.
@@ -299,7 +299,9 @@ class DynamoDBDataLayer(BaseDataLayer):
 
     @missing_if_impossible(nothing)
     async def get_thread(self, thread_id: str) -> ThreadDict | None:
-        """Read a thread whole, or `None`. It holds everything this process has been told to store.
+        """Read a thread whole, or `None`; an element that has a file is in it once that is uploaded.
+
+        It waits up to 5 s for what this process was told to write.
 
         Cost: 1 read unit per 4 KB of the whole thread.
         """

@@ -99,6 +99,19 @@ def bucket(ministack_url: str) -> Any:
     return boto3.resource("s3", endpoint_url=ministack_url).Bucket("outages")
 
 
+@pytest.fixture
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this process keeps its temporary files."""
+    room = tmp_path / "room"
+    room.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(room))
+    return room
+
+
+def copies(room: Path) -> list[Path]:
+    return [path for path in room.rglob("*") if path.is_file()]
+
+
 async def urls_of(layer: DynamoDBDataLayer) -> dict[str, str | None]:
     thread: Any = await layer.get_thread("t1")
     return {element["id"]: element["url"] for element in thread["elements"]}
@@ -209,13 +222,15 @@ async def test_a_few_files_are_stored_at_a_time(make_layer: MakeLayer, away: Awa
     assert len(await urls_of(layer)) == 30
 
 
-async def test_files_that_wait_take_no_memory_and_are_all_stored(make_layer: MakeLayer, away: Away) -> None:
+async def test_files_that_wait_take_no_memory_and_are_all_stored(
+    make_layer: MakeLayer, away: Away, room: Path
+) -> None:
     layer = make_layer(storage_provider=away)
     await start_thread(layer)
     gc.collect()
     tracemalloc.start()
     tasks = [asyncio.create_task(layer.create_element(text(f"e{n}", f"{n}:".ljust(2 * MB, "x")))) for n in range(40)]
-    await eventually(lambda: away.tries > 80)
+    await eventually(lambda: [path.stat().st_size for path in copies(room)] == [2 * MB] * 40)
     gc.collect()
     held = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
@@ -227,19 +242,14 @@ async def test_files_that_wait_take_no_memory_and_are_all_stored(make_layer: Mak
     assert len(await urls_of(layer)) == 40
 
 
-async def test_what_waits_leaves_nothing_on_disk(
-    make_layer: MakeLayer, away: Away, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    room = tmp_path / "room"
-    room.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(room))
+async def test_what_waits_leaves_nothing_on_disk(make_layer: MakeLayer, away: Away, room: Path) -> None:
     layer = make_layer(storage_provider=away, close_seconds=0.1)
     await start_thread(layer)
     stored, lost = (asyncio.create_task(layer.create_element(text(f"e{n}"))) for n in range(2))
-    await eventually(lambda: len([path for path in room.rglob("*") if path.is_file()]) == 2)
-    assert all(path.stat().st_mode & 0o077 == 0 for path in room.iterdir())
+    await eventually(lambda: len(copies(room)) == 2)
+    assert all(path.stat().st_mode & 0o077 == 0 for path in copies(room))
     await layer.close()
-    assert list(room.iterdir()) == []
+    assert copies(room) == []
     away.error = None
     await asyncio.gather(stored, lost)
 
