@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -92,6 +94,14 @@ def test_an_index_may_project_more_but_not_less(
 def test_an_endpoint_where_nobody_listens_is_one_line() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     assert url in one_line(create("chats", url))
+
+
+def test_an_endpoint_that_answers_nobody_is_given_up_and_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        started = time.monotonic()
+        assert url in one_line(create("chats", url))
+    assert time.monotonic() - started < 25
 
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp//x"])

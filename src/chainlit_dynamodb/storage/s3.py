@@ -84,6 +84,7 @@ class S3StorageClient(StorageClient):
         self._lifetime = url_lifetime(url_lifetime_seconds)
         if self._lifetime > MAX_URL_LIFETIME_SECONDS:
             raise ConfigurationError(f"S3 signs URLs for 7 days at most, not for {self._lifetime} seconds")
+        self._advice = f"Check name and region, or create it: chainlit-dynamodb create-bucket {bucket}"
         self._boto3_kwargs = boto3_kwargs
         self._client = client
         self._owns_client = client is None
@@ -144,7 +145,8 @@ class S3StorageClient(StorageClient):
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - an optional SDK
 
         if isinstance(error, ClientError):
-            return f"{_error_code(error)}: {error.response.get('Error', {}).get('Message')}"
+            reason = f"{_error_code(error)}: {error.response.get('Error', {}).get('Message')}"
+            return f"{reason.rstrip('.')}. {self._advice}" if _error_code(error) == "NoSuchBucket" else reason
         return str(error) if isinstance(error, BotoCoreError) else super()._reason(error)
 
     def _upload_until_settled(
