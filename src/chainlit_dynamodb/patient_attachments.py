@@ -54,13 +54,17 @@ class PatientAttachments:
         finally:
             await copy.delete()
 
-    async def delete(self, object_key: str) -> None:
+    async def delete(self, object_key: str, *, may_be_missing: bool = False) -> None:
         """Delete a file.
+
+        Args:
+            object_key: Its key.
+            may_be_missing: It may have been deleted already, or may never have arrived.
 
         Raises:
             StorageError: It may still be there.
         """
-        await self._retries.run(self._policy, self._delete_once, object_key)
+        await self._retries.run(self._policy, self._delete_once, object_key, may_be_missing)
 
     async def url(self, object_key: str) -> str:
         """Return a fresh URL that opens a file for a while. It is tried once: somebody waits.
@@ -87,10 +91,10 @@ class PatientAttachments:
             await copy.make(self._waiting_room())
         raise failure
 
-    async def _delete_once(self, object_key: str) -> None:
+    async def _delete_once(self, object_key: str, may_be_missing: bool) -> None:
         try:
             async with self._slots:
-                return await self._attachments.delete(object_key)
+                return await self._attachments.delete(object_key, may_be_missing=may_be_missing)
         except TransientStorageError as exc:
             failure = self._failure(exc)
         raise failure
