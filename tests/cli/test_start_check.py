@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import uuid
@@ -162,6 +163,19 @@ def test_a_missing_bucket(run: Run, name: str) -> None:
     line = refusal(run(APP_TABLE=name, APP_BUCKET="forgotten-files"))
     assert "s3://forgotten-files" in line
     assert "chainlit-dynamodb create-bucket forgotten-files" in line
+
+
+def test_a_storage_that_answers_nobody_does_not_hold_up_the_end(
+    cli: Cli, on_engine: dict[str, str], name: str, tmp_path: Path
+) -> None:
+    hurried = "from chainlit_dynamodb import start_check\n\nstart_check._STORAGE_SECONDS = 1\n"
+    (tmp_path / "app.py").write_text(hurried + APP)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        nowhere = {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        variables = {**on_engine, **nowhere, "APP_TABLE": name, "APP_BUCKET": name}
+        done = cli("run", "app.py", "-h", "--port", str(free_port()), **variables)  # in less than its patience
+    assert done.returncode == 1
+    assert "has not stored a file within 1 s" in done.stderr
 
 
 def test_a_login_without_a_secret(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

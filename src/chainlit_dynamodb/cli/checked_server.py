@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -59,7 +61,9 @@ def _one_line(advice: str) -> Iterator[None]:
     try:
         yield
     except ChainlitDynamoDBError as error:
-        raise click.ClickException(" ".join(f"{error} {advice}".split())) from error
+        click.ClickException(" ".join(f"{error} {advice}".split())).show()
+        sys.stdout.flush()
+        os._exit(1)  # as Chainlit ends: a thread that waits for a storage would hold up the end for minutes
 
 
 async def _check_data_layer() -> None:
