@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         RequestError,
         SchemaError,
         StorageError,
+        TransientStorageError,
     )
     from chainlit_dynamodb.storage.azure_blob import AzureBlobStorageClient
     from chainlit_dynamodb.storage.azure_data_lake import AzureDataLakeStorageClient, AzureStorageClient
@@ -65,6 +66,7 @@ _MODULES: Final = {
     "StorageClient": "storage.base",
     "StorageError": "errors",
     "StorageProvider": "storage.provider",
+    "TransientStorageError": "errors",
     "Transport": "dynamodb.transport",
     "storage_from_url": "storage.from_url",
 }
@@ -95,6 +97,7 @@ __all__ = [
     "StorageClient",
     "StorageError",
     "StorageProvider",
+    "TransientStorageError",
     "Transport",
     "storage_from_url",
 ]

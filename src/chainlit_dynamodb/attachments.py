@@ -34,23 +34,24 @@ class StorageAttachments:
         self._is_ours = isinstance(provider, StorageClient)
         self._takes_disposition = _takes_disposition(provider)
 
-    async def upload(self, object_key: str, content: Content, mime: str, name: str) -> str:
+    async def upload(self, file: File) -> str:
         """Store a file and return the key it really has.
 
         Raises:
             StorageError: It could not be stored.
         """
-        options: dict[str, Any] = {"object_key": object_key, "mime": mime or DEFAULT_MIME, "overwrite": True}
+        options: dict[str, Any] = {"object_key": file.object_key, "mime": file.mime, "overwrite": True}
         if self._takes_disposition:
-            options["content_disposition"] = content_disposition(name)
+            options["content_disposition"] = content_disposition(file.name)
         try:
-            data = content if self._is_ours or not isinstance(content, Path) else await _read(content)
+            data = await _read(file.content) if isinstance(file.content, Path) and not self._is_ours else file.content
         except OSError as exc:
             raise StorageError(f"The file of an element could not be read: {type(exc).__name__}") from exc
         answer = await self._call("upload_file", data=data, **options)
         if not answer:
-            raise StorageError(f"The storage provider did not store {object_key}")
-        return str(answer.get("object_key") or object_key) if isinstance(answer, dict) else object_key
+            raise StorageError(f"The storage provider did not store {file.object_key}")
+        key = answer.get("object_key") if isinstance(answer, dict) else None
+        return str(key or file.object_key)
 
     async def delete(self, object_key: str, *, may_be_missing: bool = False) -> None:
         """Delete a file.

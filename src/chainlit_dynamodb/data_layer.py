@@ -34,6 +34,7 @@ from chainlit_dynamodb.dynamodb.table import Table
 from chainlit_dynamodb.dynamodb.transport import Transport
 from chainlit_dynamodb.errors import ConfigurationError, CursorError
 from chainlit_dynamodb.failure_log import say_wrong_configuration_once
+from chainlit_dynamodb.patient_attachments import PatientAttachments
 from chainlit_dynamodb.rows.large_values import COMPRESS_ABOVE_BYTES
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import FAVORITE, USER_MESSAGE
@@ -98,7 +99,7 @@ class DynamoDBDataLayer(BaseDataLayer):
             region_name: Wins over `AWS_REGION`, `AWS_DEFAULT_REGION` and the profile.
             endpoint_url: Wins over `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL` and the profile.
             transport: Sends the requests in place of all these, as one that counts them; closed with the layer.
-            retry: How long reads, which somebody awaits, and writes are tried.
+            retry: How long reads, which somebody awaits, and writes and files are tried.
             user_cache_seconds: How long a user is served from memory; 0 asks every time. In an outage, as last seen.
             max_pending_bytes: How much may wait in memory to be written; what is more waits in a temporary file.
             compress_above: The size in bytes above which values are compressed; `None` never compresses.
@@ -119,13 +120,14 @@ class DynamoDBDataLayer(BaseDataLayer):
         self.user_thread_limit = user_thread_limit
         self._close_seconds = close_seconds
         self._attachments = StorageAttachments(storage_provider) if storage_provider is not None else None
+        self._files = PatientAttachments(self._attachments, retry.write) if self._attachments is not None else None
         if transport is None:
             transport = make_transport(table_name, client, region_name, endpoint_url)
         self._table = Table(table_name, transport, retry)
         self._rows = Rows(self._table, compress_above_bytes=compress_above)
         self._store = ChatStore(
             self._rows,
-            self._attachments,
+            self._files,
             page_items=user_thread_limit,
             cache_seconds=user_cache_seconds,
             max_pending_bytes=max_pending_bytes,
@@ -209,6 +211,7 @@ class DynamoDBDataLayer(BaseDataLayer):
                 logger.warning("An element for another user's thread is refused: thread %r", thread_id)
                 return
             file = None if content is None else file_of(fields, content, session_user_id())
+            del element, content  # while it waits, nothing but the file holds what is stored
             await self._store.elements.upsert(thread_id, fields["id"], fields, file, stamp=stamp)
 
     @missing_if_impossible(nothing)
@@ -296,7 +299,9 @@ class DynamoDBDataLayer(BaseDataLayer):
 
     @missing_if_impossible(nothing)
     async def get_thread(self, thread_id: str) -> ThreadDict | None:
-        """Read a thread whole, or `None`. It holds everything this process has been told to store.
+        """Read a thread whole, or `None`; an element that has a file is in it once that is uploaded.
+
+        It waits up to 5 s for what this process was told to write.
 
         Cost: 1 read unit per 4 KB of the whole thread.
         """
@@ -393,7 +398,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         lost = await self._store.writer.drain(self._close_seconds)
         if lost:
             logger.error("Closed with %d writes that could not be stored in time", lost)
-        await close_all(self._store, self._rows, self._attachments)
+        await close_all(self._store, self._rows, self._files, self._attachments)
 
     @missing_if_impossible(bool)
     async def _set_favorite(self, fields: dict[str, Any], favorite: bool) -> bool:

@@ -15,6 +15,7 @@
         TransactionCancelledError   a transaction did not happen; carries the reason of each part
         ItemTooLargeError           an item would exceed 400 KB
       StorageError                  the attachment storage refused, or could not be reached
+        TransientStorageError       worth another try: it is busy, failed on its side, or could not be reached
         ObjectExistsError           an upload that must not overwrite found its key taken
 
 Messages say what happened, where, and what to do. They hold no chat content and no secret.
@@ -123,6 +124,10 @@ class ItemTooLargeError(RequestError):
 
 class StorageError(ChainlitDynamoDBError):
     """The attachment storage refused a request, or could not be reached."""
+
+
+class TransientStorageError(StorageError):
+    """The attachment storage may take the same request a moment later."""
 
 
 class ObjectExistsError(StorageError):

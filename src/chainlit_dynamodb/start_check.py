@@ -6,6 +6,7 @@ import asyncio
 from typing import Final
 
 from chainlit_dynamodb.attachments import StorageAttachments
+from chainlit_dynamodb.chat.changes import File
 from chainlit_dynamodb.dynamodb.expressions import equals
 from chainlit_dynamodb.dynamodb.failures import transport_failure
 from chainlit_dynamodb.dynamodb.retry import RetryPolicy
@@ -63,7 +64,7 @@ async def _check_storage(attachments: StorageAttachments) -> None:
 
 
 async def _store_and_delete(attachments: StorageAttachments) -> None:
-    object_key = await attachments.upload(PROBE, b"It can be stored.", "text/plain", "start-check.txt")
+    object_key = await attachments.upload(File(PROBE, b"It can be stored.", "text/plain", "start-check.txt"))
     try:
         await attachments.url(object_key)
     finally:

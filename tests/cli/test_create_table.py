@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.config import Config
 from click.testing import CliRunner, Result
 
 from chainlit_dynamodb.cli.main import main
+from chainlit_dynamodb.ops import aws
 from chainlit_dynamodb.ops.embedded import free_port
 from chainlit_dynamodb.schema import TableSpec
 
@@ -92,6 +95,15 @@ def test_an_index_may_project_more_but_not_less(
 def test_an_endpoint_where_nobody_listens_is_one_line() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     assert url in one_line(create("chats", url))
+
+
+def test_an_endpoint_that_answers_nobody_is_given_up_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = aws._PATIENCE
+    assert ours.read_timeout * ours.retries["total_max_attempts"] < 20
+    monkeypatch.setattr(aws, "_PATIENCE", ours.merge(Config(read_timeout=0.3)))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        assert url in one_line(create("chats", url))
 
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp//x"])

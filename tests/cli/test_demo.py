@@ -5,10 +5,15 @@ from __future__ import annotations
 import http.client
 import json
 import struct
+import sys
 import zlib
 from pathlib import Path
 from urllib.parse import urlencode
 
+import pytest
+from click.testing import CliRunner
+
+from chainlit_dynamodb.cli.main import main
 from chainlit_dynamodb.demo.picture import HEIGHT, WIDTH, sunset
 from chainlit_dynamodb.demo.report import week_report
 from chainlit_dynamodb.demo.weather import HOURS, UNITS, figure
@@ -57,6 +62,17 @@ def test_a_restart_logs_nobody_out_and_leaves_no_engine(serve: Serve, tmp_path: 
     second = serve("demo")
     assert threads(second, cookie) == 200
     assert (tmp_path / ".demo" / "engine" / "auth-secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_without_its_engine_it_says_how_to_install_it_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ministack", None)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["demo"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "Error: ministack is not installed. Run: pip install 'chainlit-dynamodb[local]'\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_picture_is_a_png() -> None:

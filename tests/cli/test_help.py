@@ -12,7 +12,7 @@ from click.testing import CliRunner
 import chainlit_dynamodb
 from chainlit_dynamodb.cli.main import main
 
-COMMANDS = ("create-table", "template", "run", "demo")
+COMMANDS = ("create-table", "create-bucket", "template", "run", "demo")
 
 
 @pytest.mark.parametrize("option", ["-h", "--help"])

@@ -22,6 +22,7 @@ README = (ROOT / "README.md").read_text()
 RUN_HERE = {
     "make demo",
     "chainlit-dynamodb create-table my-chats",
+    "chainlit-dynamodb create-bucket my-files",
     "chainlit-dynamodb template my-chats > table.yaml",
     "chainlit-dynamodb run --local --table my-chats --bucket my-files app.py",
 }
@@ -81,7 +82,8 @@ def test_its_other_examples_run(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
-def test_its_table_commands_work(cli: Cli, ministack_url: str) -> None:
+def test_its_commands_for_table_and_bucket_work(cli: Cli, ministack_url: str) -> None:
+    assert cli("create-bucket", "my-files", AWS_ENDPOINT_URL_S3=ministack_url).returncode == 0
     assert cli("create-table", "my-chats", AWS_ENDPOINT_URL_DYNAMODB=ministack_url).returncode == 0
     assert "AWS::DynamoDB::Table" in cli("template", "my-chats").stdout
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import uuid
@@ -159,7 +160,28 @@ def test_a_table_without_its_index(run: Run, ministack_url: str) -> None:
 
 
 def test_a_missing_bucket(run: Run, name: str) -> None:
-    assert "s3://forgotten-files" in refusal(run(APP_TABLE=name, APP_BUCKET="forgotten-files"))
+    line = refusal(run(APP_TABLE=name, APP_BUCKET="forgotten-files"))
+    assert "s3://forgotten-files" in line
+    assert "chainlit-dynamodb create-bucket forgotten-files" in line
+
+
+def test_a_storage_that_answers_nobody_does_not_hold_up_the_end(
+    cli: Cli, on_engine: dict[str, str], name: str, tmp_path: Path
+) -> None:
+    hurried = "from chainlit_dynamodb import start_check\n\nstart_check._STORAGE_SECONDS = 1\n"
+    (tmp_path / "app.py").write_text(hurried + APP)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        nowhere = {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        variables = {**on_engine, **nowhere, "APP_TABLE": name, "APP_BUCKET": name}
+        done = cli("run", "app.py", "-h", "--port", str(free_port()), **variables)  # in less than its patience
+    assert done.returncode == 1
+    assert "has not stored a file within 1 s" in done.stderr
+
+
+def test_a_login_without_a_secret(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CHAINLIT_AUTH_SECRET", raising=False)
+    line = refusal(cli("run", "app.py", "-h", "--port", str(free_port()), APP_TABLE="chats"))
+    assert "Run: chainlit create-secret, and set CHAINLIT_AUTH_SECRET" in line
 
 
 def test_missing_credentials(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +206,8 @@ def test_a_layer_that_cannot_be_made(run: Run) -> None:
 def test_an_endpoint_where_nobody_listens(cli: Cli) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     options = ("--port", str(free_port()), "--endpoint-url", nowhere)
-    assert "Is the endpoint reachable?" in refusal(cli("run", "app.py", "-h", *options, **SECRET, APP_TABLE="chats"))
+    line = refusal(cli("run", "app.py", "-h", *options, **SECRET, APP_TABLE="chats"))
+    assert f"no answer from {nowhere}. Is the endpoint reachable?" in line
 
 
 def test_with_local_it_says_how_the_table_is_named_and_stops_the_engine(cli: Cli) -> None:

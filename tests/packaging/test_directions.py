@@ -30,7 +30,8 @@ ALLOWED = {
     "arguments": {"dynamodb"},
     "snapshots": {"arguments", "session", "chat", "schema"},
     "attachments": {"chat", "storage", "schema", "errors"},
-    "start_check": {"attachments", "dynamodb", "schema", "errors"},
+    "patient_attachments": {"chat", "dynamodb", "errors"},
+    "start_check": {"attachments", "chat", "dynamodb", "schema", "errors"},
     "failure_log": {"errors"},
     "ops": {"ops", "dynamodb", "storage", "schema", "errors"},
     "testing": {

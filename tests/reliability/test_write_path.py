@@ -293,7 +293,7 @@ async def test_close_ends_in_time_and_says_what_it_could_not_write(
 
 
 class Flaky(LocalStorageClient):
-    """A storage that is out of order for a while."""
+    """A storage that refuses for a while."""
 
     out_of_order = True
 
@@ -303,7 +303,7 @@ class Flaky(LocalStorageClient):
         return await super().upload_file(*args, **options)
 
 
-async def test_a_storage_outage_costs_the_attachment_and_says_so(
+async def test_a_storage_that_refuses_costs_the_attachment_and_says_so(
     make_layer: MakeLayer, rows: Rows, tmp_path: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     storage = Flaky(tmp_path / "flaky")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from pathlib import Path
 from threading import Thread
 from urllib.parse import parse_qs, urlsplit
@@ -63,8 +64,7 @@ def fake_service(answer: Callable[[Asked], Answer], certificate: Path | None = N
         def serve(self) -> None:
             url = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
-            body = self.rfile.read(int(headers.get("content-length", 0)))
-            asked.append(Asked(self.command, url.path, parse_qs(url.query), headers, body))
+            asked.append(Asked(self.command, url.path, parse_qs(url.query), headers, _body(self.rfile, headers)))
             given = answer(asked[-1])
             self.send_response(given.status)
             for name, value in {**given.headers, "Content-Length": str(len(given.body))}.items():
@@ -90,6 +90,18 @@ def fake_service(answer: Callable[[Asked], Answer], certificate: Path | None = N
     finally:
         server.shutdown()
         server.server_close()
+
+
+def _body(sent: BufferedIOBase, headers: dict[str, str]) -> bytes:
+    if headers.get("transfer-encoding") == "chunked":
+        return b"".join(iter(lambda: _chunk(sent), b""))
+    return sent.read(int(headers.get("content-length", 0)))
+
+
+def _chunk(sent: BufferedIOBase) -> bytes:
+    content = sent.read(int(sent.readline(), 16))
+    sent.readline()
+    return content
 
 
 def write_certificate(path: Path) -> Path:

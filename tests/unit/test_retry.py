@@ -151,7 +151,7 @@ async def test_passing_trouble_is_not_worth_a_warning(sleeps: list[float], caplo
 async def test_lasting_trouble_is_warned_of_once_for_all_requests(
     sleeps: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    retries = Retries("chats")
+    retries = Retries("table chats")
     with caplog.at_level(logging.DEBUG, "chainlit.DynamoDB"):
         await asyncio.gather(*(retries.run(RetryPolicy(5), Service(8)) for _ in range(20)))
     warning, end = [record for record in caplog.records if record.levelno == logging.WARNING]

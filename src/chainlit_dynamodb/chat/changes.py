@@ -93,9 +93,9 @@ class StepChange:
         return weight_bytes(self.default) + weight_bytes(self.assign)
 
 
-@dataclass(frozen=True)
+@dataclass
 class File:
-    """The content of an element, and where it shall go."""
+    """The content of an element, and where it shall go. While it waits, its content may move to the disk."""
 
     object_key: str
     content: Content

@@ -18,7 +18,7 @@ from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.expressions import Update, all_of, exists, missing
-from chainlit_dynamodb.errors import ConditionFailedError, StorageError
+from chainlit_dynamodb.errors import ConditionFailedError, StorageError, TransientStorageError
 from chainlit_dynamodb.rows.burial import is_announcement
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import (
@@ -168,7 +168,7 @@ class Elements:
                 object_key = await self._files.store(file)
             except StorageError as exc:
                 logger.error("Not stored: %s %s: %s", key.pk, key.sk, exc)
-                if not row:
+                if not row and not isinstance(exc, TransientStorageError):  # else nor would it take the deletion
                     await self._withdraw(key, file)
                 raise
             self._uploaded[key] = stamp

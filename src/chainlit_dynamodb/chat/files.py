@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from chainlit_dynamodb.chat.changes import Content, File
+from chainlit_dynamodb.chat.changes import File
 from chainlit_dynamodb.chat.presentation import ElementView
 from chainlit_dynamodb.errors import StorageError
 
@@ -24,7 +24,7 @@ CONCURRENT_DELETIONS: Final = 8
 class Attachments(Protocol):
     """Where files are kept."""
 
-    async def upload(self, object_key: str, content: Content, mime: str, name: str) -> str:
+    async def upload(self, file: File) -> str:
         """Store a file and return the key it really has. Raises StorageError."""
 
     async def delete(self, object_key: str, *, may_be_missing: bool = False) -> None:
@@ -60,7 +60,7 @@ class Files:
         """
         if self._attachments is None:
             return None
-        return await self._attachments.upload(file.object_key, file.content, file.mime, file.name)
+        return await self._attachments.upload(file)
 
     async def delete(self, object_key: str, *, may_be_missing: bool = False) -> None:
         """Delete a file.

@@ -57,7 +57,9 @@ class Transcripts:
         await asyncio.gather(*chores, return_exceptions=True)
 
     async def get(self, thread_id: str) -> ThreadView | None:
-        """Read a thread whole, with all writes this process has begun and fresh URLs.
+        """Read a thread whole, with fresh URLs. It waits up to 5 s for writes of its rows that are under way.
+
+        The row of an element with a file is written after its upload, which nobody waits for.
 
         Returns:
             The thread with `steps` and `elements`, or `None` if there is none.

@@ -20,7 +20,9 @@ def run_chainlit(arguments: Sequence[str], advice: str = "") -> None:
     """
     import_module("chainlit_dynamodb.drop_in")
     chainlit = import_module("chainlit.cli").cli
-    import_module("chainlit_dynamodb.cli.checked_server").check_before_serving(advice)
+    server = import_module("chainlit_dynamodb.cli.checked_server")
+    server.check_before_serving(advice)
+    server.check_secret_in_one_line()
     chainlit.main(["run", *arguments], prog_name="chainlit-dynamodb")
 
 

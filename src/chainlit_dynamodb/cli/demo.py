@@ -11,7 +11,7 @@ import click
 
 from chainlit_dynamodb.cli.local import LocalSetup, run_locally
 from chainlit_dynamodb.cli.ports import check_port
-from chainlit_dynamodb.ops.embedded import DEFAULT_REGION
+from chainlit_dynamodb.ops.embedded import DEFAULT_REGION, require_engine
 
 _APP: Final = "app.py"
 _LOGIN: Final = ("demo", "demo")
@@ -39,6 +39,7 @@ def demo(ctx: click.Context, port: int, data: Path, open_browser: bool) -> None:
       chainlit-dynamodb demo --port 8080 --open
     """
     arguments = ["--port", str(port), *([] if open_browser else ["--headless"])]
+    require_engine()
     check_port(arguments)
     setup = LocalSetup(data / "engine", "chainlit-demo", "chainlit-demo-files", DEFAULT_REGION)
     with as_file(files("chainlit_dynamodb") / "demo") as source:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from chainlit_dynamodb import __version__
+from chainlit_dynamodb.cli.bucket import create_bucket
 from chainlit_dynamodb.cli.demo import demo
 from chainlit_dynamodb.cli.run import run
 from chainlit_dynamodb.cli.table import create_table, template
@@ -32,11 +33,12 @@ def main() -> None:
     Example:
       chainlit-dynamodb demo                    a chat to play with, no AWS account needed
       chainlit-dynamodb create-table chats      make the table in your AWS account
+      chainlit-dynamodb create-bucket files     and the bucket
       chainlit-dynamodb run --local app.py      your own app, everything on this machine
     """
 
 
-for command in (create_table, template, run, demo):
+for command in (create_table, create_bucket, template, run, demo):
     main.add_command(command)
 
 if __name__ == "__main__":

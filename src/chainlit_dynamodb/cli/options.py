@@ -11,7 +11,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 _AWS_OPTIONS: Final = (
     click.option("--region", metavar="NAME", help="AWS region; else AWS_REGION or the profile's."),
-    click.option("--endpoint-url", metavar="URL", help="Another DynamoDB, such as http://localhost:8000."),
+    click.option("--endpoint-url", metavar="URL", help="Another endpoint than AWS, such as http://localhost:8000."),
     click.option("--profile", metavar="NAME", help="Profile of your AWS configuration; else AWS_PROFILE."),
 )
 

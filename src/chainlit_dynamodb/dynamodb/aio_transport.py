@@ -109,7 +109,7 @@ class AioTransport:
             ) as response:
                 body = await response.read()
         except _NO_ANSWER as exc:
-            raise transport_failure(operation, exc) from exc
+            raise transport_failure(operation, exc, str(to.endpoint.origin())) from exc
         except ValueError as exc:  # without its text, which may quote the credentials
             raise CredentialsError(f"{operation}: AWS credentials hold what no header can: a line break?") from exc
         if response.status != 200:

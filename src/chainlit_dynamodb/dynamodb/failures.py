@@ -41,10 +41,10 @@ _OTHER_INDEX: Final = ("does not have", "not found", "does not project")
 _TOO_LARGE: Final = ("Item size", "item size", "exceeded the maximum allowed size")
 
 
-def transport_failure(operation: str, error: BaseException) -> TransientError:
+def transport_failure(operation: str, error: BaseException, endpoint: str = "DynamoDB") -> TransientError:
     """Describe a request that got no answer: timeout, reset, refused or broken connection."""
     kind = type(error).__name__
-    return TransientError(operation, kind, "no answer from DynamoDB. Is the endpoint reachable?")
+    return TransientError(operation, kind, f"no answer from {endpoint}. Is the endpoint reachable?")
 
 
 def service_failure(operation: str, table_name: str, status: int, body: bytes) -> ChainlitDynamoDBError:

@@ -112,8 +112,11 @@ class ClientTransport:
         if isinstance(error, NoRegionError):
             return CredentialsError(NO_REGION)
         if isinstance(error, _NO_ANSWER):
-            return transport_failure(operation, error)
+            return transport_failure(operation, error, self._endpoint())
         return RequestError(operation, type(error).__name__, "the given client refused the request")
+
+    def _endpoint(self) -> str:
+        return str(getattr(getattr(self._client, "meta", None), "endpoint_url", "DynamoDB"))
 
     def _is_of_credentials(self, error: Exception) -> bool:
         """Return whether STS or another lender of credentials refused: the client does not have its operation."""

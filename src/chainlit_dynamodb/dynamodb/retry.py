@@ -72,12 +72,12 @@ class RetryPolicy:
 
 @dataclass(frozen=True)
 class RetryPolicies:
-    """The retry policies of one table.
+    """The retry policies of one layer.
 
     Attributes:
         read: For reads: somebody waits in front of a browser.
-        write: For writes, which are kept in memory meanwhile and lost if they are given up, and for reads that a
-            write depends on.
+        write: For writes, which are kept meanwhile and lost if they are given up, for reads that a write depends on,
+            and for files that are stored or deleted.
     """
 
     read: RetryPolicy = RetryPolicy(20.0)
@@ -85,15 +85,21 @@ class RetryPolicies:
 
 
 class Retries:
-    """Retries the requests of one table, and warns once for all of them: in an outage every one of them fails."""
+    """Retries the requests of one kind, and warns once for all of them: in an outage every one of them fails."""
 
-    def __init__(self, table_name: str) -> None:
+    def __init__(
+        self, subject: str, *, service: str = "DynamoDB", transient: type[Exception] = TransientError
+    ) -> None:
         """Nothing has been warned of yet.
 
         Args:
-            table_name: For messages.
+            subject: What the requests are for, for messages: `table chats`.
+            service: Who is asked, for messages.
+            transient: The errors after which the same request may succeed.
         """
-        self._table_name = table_name
+        self._subject = subject
+        self._service = service
+        self._transient = transient
         self._last_warning = float("-inf")
         self._in_trouble_since: float | None = None
         self._trying = 0
@@ -110,12 +116,12 @@ class Retries:
             **kwargs: Its keyword arguments.
 
         Raises:
-            TransientError: The last failure, when the time is over.
+            Exception: The last transient failure, when the time is over.
         """
         started = time.monotonic()
         try:
             return await request(*args, **kwargs)
-        except TransientError as exc:
+        except self._transient as exc:
             failure = exc
         seconds_left = policy.give_up_after_seconds - (time.monotonic() - started)
         return await self._run_again(seconds_left, failure, request, *args, **kwargs)
@@ -123,7 +129,7 @@ class Retries:
     async def _run_again(
         self,
         seconds_left: float,
-        failure: TransientError,
+        failure: Exception,
         request: Callable[P, Awaitable[T]],
         *args: P.args,
         **kwargs: P.kwargs,
@@ -133,7 +139,7 @@ class Retries:
         The delay is drawn between 0 and a bound that doubles ("full jitter", AWS Architecture Blog).
         """
         attempts = AsyncRetrying(
-            retry=retry_if_exception_type(TransientError),
+            retry=retry_if_exception_type(self._transient),
             wait=wait_random_exponential(multiplier=_FIRST_DELAY_SECONDS, max=_MAX_DELAY_SECONDS),
             stop=stop_after_delay(seconds_left),
             before_sleep=self._before_sleep,
@@ -157,8 +163,9 @@ class Retries:
         level = logging.WARNING if state.attempt_number >= _QUIET_TRIES and self._may_warn() else logging.DEBUG
         logger.log(
             level,
-            "DynamoDB did not take a request for table %s %d times, %d requests are being tried again: %s",
-            self._table_name,
+            "%s did not take a request for %s %d times, %d requests are being tried again: %s",
+            self._service,
+            self._subject,
             state.attempt_number,
             self._trying,
             error,
@@ -176,6 +183,5 @@ class Retries:
     def _say_it_answers_again(self) -> None:
         since, self._in_trouble_since = self._in_trouble_since, None
         if since is not None:
-            logger.warning(
-                "DynamoDB answers again for table %s, after %.0f s", self._table_name, time.monotonic() - since
-            )
+            seconds = time.monotonic() - since
+            logger.warning("%s answers again for %s, after %.0f s", self._service, self._subject, seconds)

@@ -98,7 +98,7 @@ class Table:
         self.name = name
         self.retry = retry
         self._transport = transport
-        self._retries = Retries(name)
+        self._retries = Retries(f"table {name}")
 
     async def close(self) -> None:
         """Close the transport."""

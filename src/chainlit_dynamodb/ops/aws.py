@@ -25,6 +25,8 @@ _NO_CREDENTIALS: Final = (
     "No AWS credentials were found. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with "
     "--profile or AWS_PROFILE."
 )
+_PATIENCE: Final = botocore.config.Config(connect_timeout=5, read_timeout=6, retries={"total_max_attempts": 3})
+"""Somebody waits in front of a terminal: an endpoint that takes requests and answers none is given up after 20 s."""
 _NO_REGION: Final = "No AWS region is set. Pass --region, or set AWS_REGION."
 
 
@@ -61,7 +63,7 @@ def _made(session: Any, service: str, target: AwsTarget) -> Any:
         service,
         region_name=target.region or _region_of(session),
         endpoint_url=target.endpoint_url,
-        config=botocore.config.Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 3}),
+        config=_PATIENCE,
     )
 
 

@@ -61,6 +61,16 @@ class EmbeddedEngine:
         stop_child(self.process, _STOP_SECONDS)
 
 
+def require_engine() -> None:
+    """Check that the embedded engine is installed.
+
+    Raises:
+        MissingDependencyError: ministack is not installed.
+    """
+    if find_spec("ministack") is None:
+        raise MissingDependencyError("ministack", "local")
+
+
 @contextmanager
 def embedded_engine(data: Path | None, *, region: str = DEFAULT_REGION) -> Iterator[EmbeddedEngine]:
     """Run the embedded engine for the length of a `with` block.
@@ -73,8 +83,7 @@ def embedded_engine(data: Path | None, *, region: str = DEFAULT_REGION) -> Itera
         MissingDependencyError: ministack is not installed.
         ConfigurationError: The folder is in use, or the engine did not start.
     """
-    if find_spec("ministack") is None:
-        raise MissingDependencyError("ministack", "local")
+    require_engine()
     if data is None:
         with _running(None, region, ()) as engine:
             yield engine

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from chainlit_dynamodb.storage.azure_session import AzureSession
-from chainlit_dynamodb.storage.base import CONCURRENCY, StorageClient
+from chainlit_dynamodb.storage.base import CONCURRENCY, StorageClient, is_busy
 from chainlit_dynamodb.storage.cors import EXPOSED_HEADERS, MAX_AGE_SECONDS
 
 # The only condition that is ever asked for is "nothing there yet".
@@ -55,6 +55,17 @@ class AzureClient(StorageClient):
 
     def _is_taken(self, error: Exception) -> bool:
         return error_code(error) in _TAKEN
+
+    def _is_transient(self, error: Exception) -> bool:
+        from azure.core.exceptions import (  # noqa: PLC0415 - an optional SDK
+            HttpResponseError,
+            ServiceRequestError,
+            ServiceResponseError,
+        )
+
+        if isinstance(error, HttpResponseError):
+            return is_busy(error.status_code)
+        return isinstance(error, ServiceRequestError | ServiceResponseError) or super()._is_transient(error)
 
     def _reason(self, error: Exception) -> str | None:
         from azure.core.exceptions import AzureError  # noqa: PLC0415 - an optional SDK

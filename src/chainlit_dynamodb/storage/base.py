@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Final, TypedDict
 
-from chainlit_dynamodb.errors import ObjectExistsError, StorageError
+from chainlit_dynamodb.errors import ObjectExistsError, StorageError, TransientStorageError
 from chainlit_dynamodb.storage.calls import Calls
 from chainlit_dynamodb.storage.cors import PROBE_KEY, CorsCheck, checked_origin
 from chainlit_dynamodb.storage.cors import check_cors as ask_about_cors
@@ -22,6 +22,7 @@ from chainlit_dynamodb.storage.headers import DEFAULT_MIME, FileHeaders, checked
 logger = logging.getLogger("chainlit.DynamoDB.storage")
 
 CONCURRENCY: Final = 8
+_BUSY_STATUSES: Final = (408, 429)
 
 
 class UploadedFile(TypedDict):
@@ -40,7 +41,8 @@ class StorageClient(ABC):
     """One place where attachments are kept.
 
     Every method is safe to call side by side and never blocks the event loop. Every failure is a
-    `StorageError` that names the place and the key, with the SDK's own error as its cause.
+    `StorageError` that names the place and the key, with the SDK's own error as its cause; a `TransientStorageError`
+    if the same call may succeed a moment later.
     """
 
     def __init__(self, name: str, place: str, *, threads: int = CONCURRENCY) -> None:
@@ -182,6 +184,10 @@ class StorageClient(ABC):
         """Return whether an error means that an upload with `overwrite=False` found its key taken."""
         return isinstance(error, FileExistsError)
 
+    def _is_transient(self, error: Exception) -> bool:
+        """Return whether the same call may succeed a moment later: the storage is busy or cannot be reached."""
+        return isinstance(error, ConnectionError | TimeoutError)
+
     def _reason(self, error: Exception) -> str | None:
         """Say in words what an error of the storage means, without a secret; `None` for a mistake in the code."""
         return str(error) if isinstance(error, OSError | ValueError) else None
@@ -198,4 +204,10 @@ class StorageClient(ABC):
                 raise ObjectExistsError(f"{where}: the key is taken") from exc
             if (reason := self._reason(exc)) is None:
                 raise
-            raise StorageError(f"{where}: {reason}") from exc
+            kind = TransientStorageError if self._is_transient(exc) else StorageError
+            raise kind(f"{where}: {reason}") from exc
+
+
+def is_busy(status: int | None) -> bool:
+    """Return whether an HTTP status says that the same request may succeed a moment later."""
+    return status is not None and (status >= 500 or status in _BUSY_STATUSES)

@@ -10,7 +10,7 @@ import threading
 from typing import IO, Any, Final
 
 from chainlit_dynamodb.errors import ConfigurationError, MissingDependencyError, StorageError
-from chainlit_dynamodb.storage.base import StorageClient
+from chainlit_dynamodb.storage.base import StorageClient, is_busy
 from chainlit_dynamodb.storage.cors import EXPOSED_HEADERS, MAX_AGE_SECONDS
 from chainlit_dynamodb.storage.headers import FileHeaders
 from chainlit_dynamodb.storage.lifetime import url_lifetime
@@ -124,6 +124,20 @@ class GCSStorageClient(StorageClient):
         from google.api_core.exceptions import PreconditionFailed  # noqa: PLC0415 - an optional SDK
 
         return isinstance(error, PreconditionFailed)
+
+    def _is_transient(self, error: Exception) -> bool:
+        import requests  # noqa: PLC0415 - comes with the SDK
+        from google.api_core.exceptions import GoogleAPICallError, RetryError  # noqa: PLC0415 - an optional SDK
+        from google.auth.exceptions import GoogleAuthError, TransportError  # noqa: PLC0415
+
+        if isinstance(error, GoogleAPICallError):
+            return is_busy(error.code)
+        if isinstance(error, GoogleAuthError):
+            # A refusal to sign is a TransportError too; only one that holds an error of the network is one.
+            cause = error.args[0] if isinstance(error, TransportError) and error.args else None
+            return error.retryable or (isinstance(cause, Exception) and self._is_transient(cause))
+        lost = RetryError | requests.ConnectionError | requests.Timeout | requests.exceptions.ChunkedEncodingError
+        return isinstance(error, lost) or super()._is_transient(error)
 
     def _reason(self, error: Exception) -> str | None:
         # Those of uploads, requests and google-auth have no common root.

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from chainlit_dynamodb.errors import ConfigurationError, MissingDependencyError, StorageError
-from chainlit_dynamodb.storage.base import CONCURRENCY, StorageClient
+from chainlit_dynamodb.storage.base import CONCURRENCY, StorageClient, is_busy
 from chainlit_dynamodb.storage.cors import EXPOSED_HEADERS, MAX_AGE_SECONDS
 from chainlit_dynamodb.storage.headers import FileHeaders
 from chainlit_dynamodb.storage.lifetime import url_lifetime
@@ -34,6 +34,8 @@ ATTEMPTS: Final = 5
 CONFLICT: Final = "ConditionalRequestConflict"
 CHECKSUMS: Final = "request_checksum_calculation"
 CHECKSUMS_VARIABLE: Final = "AWS_REQUEST_CHECKSUM_CALCULATION"
+_BUSY: Final = frozenset({CONFLICT, "OperationAborted", "RequestTimeout", "Throttling", "ThrottlingException"})
+"""Refusals with a status that promises nothing; those of STS included."""
 _PART: Final = ("ETag", "ChecksumCRC32")
 """What is told of a part when the upload is completed; the checksum only where the server kept one."""
 
@@ -82,6 +84,7 @@ class S3StorageClient(StorageClient):
         self._lifetime = url_lifetime(url_lifetime_seconds)
         if self._lifetime > MAX_URL_LIFETIME_SECONDS:
             raise ConfigurationError(f"S3 signs URLs for 7 days at most, not for {self._lifetime} seconds")
+        self._advice = f"Check name and region, or create it: chainlit-dynamodb create-bucket {bucket}"
         self._boto3_kwargs = boto3_kwargs
         self._client = client
         self._owns_client = client is None
@@ -129,11 +132,21 @@ class S3StorageClient(StorageClient):
     def _is_taken(self, error: Exception) -> bool:
         return _error_code(error) == "PreconditionFailed"
 
+    def _is_transient(self, error: Exception) -> bool:
+        from botocore import exceptions as aws  # noqa: PLC0415 - an optional SDK
+
+        if isinstance(error, aws.ClientError):
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            return is_busy(status) or _error_code(error) in _BUSY
+        lost = aws.ConnectionError | aws.HTTPClientError
+        return isinstance(error, lost) or super()._is_transient(error)
+
     def _reason(self, error: Exception) -> str | None:
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - an optional SDK
 
         if isinstance(error, ClientError):
-            return f"{_error_code(error)}: {error.response.get('Error', {}).get('Message')}"
+            reason = f"{_error_code(error)}: {error.response.get('Error', {}).get('Message')}"
+            return f"{reason.rstrip('.')}. {self._advice}" if _error_code(error) == "NoSuchBucket" else reason
         return str(error) if isinstance(error, BotoCoreError) else super()._reason(error)
 
     def _upload_until_settled(
