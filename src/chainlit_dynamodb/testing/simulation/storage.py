@@ -5,9 +5,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
+from chainlit_dynamodb.errors import TransientStorageError
 from chainlit_dynamodb.testing.simulation.fates import Fates
+
+_BUSY_RATE: Final = 0.6
+"""So many of its failures pass, and say so."""
 
 
 class StorageTroubleError(Exception):
@@ -72,4 +76,4 @@ class SimulatedStorage:
         is_slow = not healed and self._bucket.fates.strikes(fate, 1, "slow storage")
         await asyncio.sleep(fate.between(2, 0.5, 40.0) if is_slow else 0.02 * fate.draws[2])
         if not self._bucket.is_healed and self._bucket.fates.strikes(fate, 3, fault):
-            raise StorageTroubleError(what)
+            raise TransientStorageError(what) if fate.chance(0, _BUSY_RATE) else StorageTroubleError(what)
