@@ -224,3 +224,15 @@ async def test_the_provider_is_closed_with_the_layer(make_layer: Any) -> None:
 
 async def test_our_clients_are_chainlits(make_layer: Any, storage: Any) -> None:
     assert isinstance(storage, BaseStorageClient)
+
+
+async def test_a_client_that_cannot_tell_missing_from_failed_holds_no_deletion_up(make_layer: Any, rows: Any) -> None:
+    provider = OldClient()  # `False` for what is not there, as Chainlit's own for Google Cloud and Azure
+    layer = make_layer(storage_provider=provider)
+    await start_thread(layer)
+    for element_id in ("e1", "e2"):
+        await layer.create_element(text(element_id))
+    await layer.delete_element("e1", "t1")
+    await layer.delete_thread("t1")
+    assert provider.files == {}
+    assert [row["SK"]["S"] for row in rows()] == ["THREAD"]

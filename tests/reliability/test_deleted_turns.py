@@ -81,6 +81,17 @@ async def test_a_step_whose_parent_was_never_stored_is_a_root(layer: Any, make_l
         assert (await steps_of(make_layer()))["s1"]["parentId"] is None
 
 
+async def test_an_element_of_a_step_that_was_deleted_before_it_was_stored_is_not_shown(
+    layer: Any, make_layer: MakeLayer
+) -> None:
+    await start_thread(layer)
+    await layer.delete_step("slow")
+    await make_layer().create_element(text(for_id="slow"))
+    for _ in range(2):
+        thread: Any = await make_layer().get_thread("t1")
+        assert thread["elements"] == []
+
+
 async def test_a_run_that_goes_on_after_its_message_was_deleted_is_not_shown(
     layer: Any, make_layer: MakeLayer
 ) -> None:
