@@ -48,7 +48,7 @@ class ChatStore:
         sweep = Sweep(rows, files, self.lookup)
         tombstones, markers = Tombstones(rows, sweep.thread), FeedbackMarkers(rows)
         self._tombstones = tombstones
-        self.users = Users(rows, cache_seconds=cache_seconds)
+        self.users = Users(rows, self.writer, cache_seconds=cache_seconds)
         self.elements = Elements(rows, self.writer, tombstones, files)
         self.steps = Steps(rows, self.writer, tombstones, self.lookup, self.elements, markers)
         self.deletion = ThreadDeletion(rows, self.writer, tombstones, sweep)
