@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import math
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 
-from chainlit_dynamodb.testing.faults import FaultPlan, FaultProxy
+from chainlit_dynamodb.testing.faults import FaultPlan, FaultProxy, at_once
 
+REFUSING = "refusing"
+SILENT = "silent"
+WAYS = (REFUSING, SILENT)
 PROBE_SECONDS = 0.1
 PROBE_TIMEOUT_SECONDS = 30.0
 
@@ -31,6 +35,20 @@ class CutOff:
     def begin(self, seconds: float) -> Future[None]:
         """Cut the engine off; the future is done when it is back."""
         return asyncio.run_coroutine_threadsafe(self.proxy.outage(seconds), self._loop)
+
+    @contextmanager
+    def away(self, how: str) -> Iterator[None]:
+        """Let the engine refuse connections, or accept them and never answer."""
+        if how == SILENT:
+            self.proxy.delay_seconds = lambda _: math.inf
+            yield
+            self.proxy.delay_seconds = at_once
+            return
+        back = asyncio.Event()
+        outage = asyncio.run_coroutine_threadsafe(self.proxy.outage_until(back), self._loop)
+        yield
+        self._loop.call_soon_threadsafe(back.set)
+        outage.result()
 
 
 @contextmanager
