@@ -16,8 +16,15 @@ from chainlit_dynamodb.testing.faults import FaultPlan, FaultProxy, at_once
 REFUSING = "refusing"
 SILENT = "silent"
 WAYS = (REFUSING, SILENT)
+GRAY = "gray"
+READS = frozenset({"GetItem", "BatchGetItem", "Query"})
 PROBE_SECONDS = 0.1
 PROBE_TIMEOUT_SECONDS = 30.0
+
+
+def silent_writes(operation: str) -> float:
+    """Answer reads at once, and writes never."""
+    return 0.0 if operation in READS else math.inf
 
 
 class CutOff:
@@ -38,9 +45,9 @@ class CutOff:
 
     @contextmanager
     def away(self, how: str) -> Iterator[None]:
-        """Let the engine refuse connections, or accept them and never answer."""
-        if how == SILENT:
-            self.proxy.delay_seconds = lambda _: math.inf
+        """Let the engine refuse connections, or accept them and never answer: writes alone, where it is gray."""
+        if how != REFUSING:
+            self.proxy.delay_seconds = silent_writes if how == GRAY else lambda _: math.inf
             yield
             self.proxy.delay_seconds = at_once
             return

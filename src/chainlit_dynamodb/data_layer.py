@@ -37,7 +37,7 @@ from chainlit_dynamodb.dynamodb.table import Table
 from chainlit_dynamodb.dynamodb.transport import Transport
 from chainlit_dynamodb.errors import ConfigurationError, CursorError
 from chainlit_dynamodb.failure_log import say_alike_failures_once
-from chainlit_dynamodb.patience import AT_EVERY_REQUEST_SECONDS, AWAITED_SECONDS, Patience
+from chainlit_dynamodb.patience import AFTER_READS_SECONDS, AT_EVERY_REQUEST_SECONDS, AWAITED_SECONDS, Patience
 from chainlit_dynamodb.rows.large_values import COMPRESS_ABOVE_BYTES
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import FAVORITE, USER_MESSAGE
@@ -323,7 +323,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         return PaginatedResponse(pageInfo=info, data=cast("list[ThreadDict]", page.threads))
 
     @missing_if_impossible(nothing, level=logging.WARNING)
-    @awaited
+    @partial(awaited, seconds=AFTER_READS_SECONDS)
     async def update_thread(
         self,
         thread_id: str,

@@ -10,6 +10,8 @@ AWAITED_SECONDS: Final = 20.0
 """Somebody waits in front of a browser."""
 AT_EVERY_REQUEST_SECONDS: Final = 8.0
 """Chainlit asks for the user first, and then for what the browser wants."""
+AFTER_READS_SECONDS: Final = 14.0
+"""Chainlit has read who owns a chat before it is renamed, and the whole chat before it is shared."""
 A_MOMENT_SECONDS: Final = 3.0
 """Chainlit's shutdown waits for the sessions that end, one after the other."""
 AT_THE_END_SECONDS: Final = 0.5

@@ -24,7 +24,7 @@ from tests.cli.conftest import COMMAND, Serve
 from tests.cli.processes import Served, wait_for
 from tests.cli.test_demo import log_in
 from tests.contract.chats import enter_chat, message, start_thread
-from tests.outages import WAYS, CutOff, engine_to_cut_off
+from tests.outages import GRAY, WAYS, CutOff, engine_to_cut_off
 
 APP = str(Path(__file__).with_name("outage_app.py"))
 CHAINLIT = [sys.executable, "-m", "chainlit"]
@@ -155,6 +155,17 @@ def test_what_a_browser_asks_is_answered_in_time_and_what_it_wrote_is_tried_on(
     assert wait_for(lambda: '"feedback":{' in browser.ask(*THREAD).result().body.replace(" ", ""))
     assert "Traceback" not in served.output
     assert served.output.count(" - ERROR - ") == 1  # by Chainlit's login, which lets in nevertheless
+
+
+def test_renaming_and_sharing_are_answered_in_time_though_only_writes_hang(
+    serve_by: Callable[[str], Served], cut_off: CutOff, pool: ThreadPoolExecutor
+) -> None:
+    browser = Browser(serve_by("run"), pool)
+    with cut_off.away(GRAY):
+        renamed, shared = browser.ask(*RENAME).result, browser.ask(*SHARE).result
+        assert [answer().status for answer in (renamed, shared)] == [503, 503]
+        assert max(answer().seconds for answer in (renamed, shared)) < ANSWERED_SECONDS
+    assert wait_for(lambda: '"is_shared":true' in browser.ask(*THREAD).result().body.replace(" ", ""))
 
 
 @pytest.mark.parametrize("way", WAYS)
