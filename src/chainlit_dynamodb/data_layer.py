@@ -118,7 +118,8 @@ class DynamoDBDataLayer(BaseDataLayer):
         self.user_thread_limit = user_thread_limit
         self.patience = Patience()
         self._attachments = StorageAttachments(storage_provider) if storage_provider is not None else None
-        transport = transport or make_transport(table_name, client, region_name, endpoint_url)
+        if transport is None:
+            transport = make_transport(table_name, client, region_name, endpoint_url)
         self._table = Table(table_name, transport, retry)
         self._rows = Rows(self._table, compress_above_bytes=compress_above)
         self._store = ChatStore(
@@ -323,7 +324,6 @@ class DynamoDBDataLayer(BaseDataLayer):
         return PaginatedResponse(pageInfo=info, data=cast("list[ThreadDict]", page.threads))
 
     @missing_if_impossible(nothing, level=logging.WARNING)
-    @partial(awaited, seconds=AFTER_READS_SECONDS)
     async def update_thread(
         self,
         thread_id: str,
@@ -349,7 +349,7 @@ class DynamoDBDataLayer(BaseDataLayer):
             metadata=dict_of(metadata),
             tags=list_of(tags),
         )
-        await told(self.patience, writing)
+        await told(self.patience, "update_thread", writing, AFTER_READS_SECONDS)
 
     @missing_if_impossible(nothing)
     async def delete_thread(self, thread_id: str) -> None:
@@ -373,7 +373,6 @@ class DynamoDBDataLayer(BaseDataLayer):
         """Read a user's favourite steps, newest first. Cost: one query, and 1 read unit per 4 KB of each."""
         return cast("list[StepDict]", await self._store.favorites.of_user(id_of(user_id)))
 
-    @awaited
     async def set_step_favorite(self, step_dict: StepDict, favorite: bool) -> StepDict:
         """Make a step a favourite or none, never queued, and return it with the flag; in a session after a moment.
 
@@ -382,7 +381,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         fields, favorite = step_fields(step_dict), favorite is True
         flagged = {**(dict_of(step_dict) or {}), "metadata": {**step_metadata(step_dict), FAVORITE: favorite}}
         setting = self._store.favorites.set(session_user_id() or "", fields, favorite=favorite)
-        if await told(self.patience, setting) is False:
+        if await told(self.patience, "set_step_favorite", setting, AWAITED_SECONDS) is False:
             logger.warning("set_step_favorite: there is no such step: %s", fields["id"])
         return cast("StepDict", flagged)
 

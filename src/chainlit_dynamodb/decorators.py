@@ -99,7 +99,10 @@ class UnansweredError(TransientError, HTTPException):
 def awaited(
     method: Callable[P, Coroutine[Any, Any, T]], *, seconds: float = AWAITED_SECONDS
 ) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Let a method end in time, for somebody awaits it: with a clear error, if need be."""
+    """Let a method end in time, for somebody awaits it: with a clear error, if need be.
+
+    It begins a moment after it was called: what copies its arguments or takes its place in an order waits by itself.
+    """
 
     @wraps(method)
     async def ending(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -150,13 +153,13 @@ async def in_a_moment(patience: Patience, work: Awaitable[T], seconds: float = A
     return None
 
 
-async def told(patience: Patience, work: Awaitable[T]) -> T | None:
-    """Wait for a change that goes on by itself: a moment in a session, where Chainlit waits, else to its end.
+async def told(patience: Patience, what: str, work: Awaitable[T], seconds: float) -> T | None:
+    """Wait for a change that goes on by itself: a moment in a session, where Chainlit waits, else as `in_time` does.
 
     Returns:
         What came of it; `None` if that is not known yet.
     """
-    return await (in_a_moment(patience, work) if in_session() else work)
+    return await (in_a_moment(patience, work) if in_session() else in_time(patience, what, work, seconds))
 
 
 def missing_if_impossible(

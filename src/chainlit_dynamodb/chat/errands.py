@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from chainlit_dynamodb.errors import BacklogFullError, ChainlitDynamoDBError, InvalidIdError
+from chainlit_dynamodb.errors import BacklogFullError, ChainlitDynamoDBError
 
 logger = logging.getLogger("chainlit.DynamoDB")
 
@@ -34,7 +34,7 @@ class Errands:
 
         Args:
             name: What is changed, for the order and for the log; without content.
-            change: Does it, retries included; an error is final, and logged.
+            change: Does it, retries included; an error is final, and logged if nobody waits any more.
 
         Raises:
             BacklogFullError: Too many wait already.
@@ -47,16 +47,23 @@ class Errands:
         self._last[name] = task
         self.tasks.add(task)
         task.add_done_callback(partial(self._done, name))
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(partial(_say, name))  # nobody else will
+            raise
 
     def _done(self, name: str, task: asyncio.Task[Any]) -> None:
         self.tasks.discard(task)
         if self._last.get(name) is task:
             del self._last[name]
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, InvalidIdError):
-            reason = error if isinstance(error, ChainlitDynamoDBError) else type(error).__name__
-            logger.error("Not stored: %s: %s", name, reason)
+
+
+def _say(name: str, task: asyncio.Task[Any]) -> None:
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        reason = error if isinstance(error, ChainlitDynamoDBError) else type(error).__name__
+        logger.error("Not stored: %s: %s", name, reason)
 
 
 async def _after(earlier: asyncio.Task[Any] | None, change: Callable[[], Coroutine[Any, Any, T]]) -> T:
