@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from chainlit.data.base import BaseDataLayer
@@ -17,15 +18,17 @@ from chainlit_dynamodb.chat.listing import ThreadFilter
 from chainlit_dynamodb.chat.store import ChatStore
 from chainlit_dynamodb.chat.users import CACHE_SECONDS
 from chainlit_dynamodb.chat.writer import MAX_PENDING_BYTES, Backlog
-from chainlit_dynamodb.closing import close_all
+from chainlit_dynamodb.closing import Closing
 from chainlit_dynamodb.decorators import (
-    AWAITED_SECONDS,
+    awaited,
     in_a_moment,
     in_background,
     in_time,
     missing_if_impossible,
+    no_threads,
     nothing,
     queued,
+    told,
 )
 from chainlit_dynamodb.dynamodb.connect import make_transport
 from chainlit_dynamodb.dynamodb.given_client import DynamoDBClient
@@ -33,14 +36,14 @@ from chainlit_dynamodb.dynamodb.retry import RetryPolicies
 from chainlit_dynamodb.dynamodb.table import Table
 from chainlit_dynamodb.dynamodb.transport import Transport
 from chainlit_dynamodb.errors import ConfigurationError, CursorError
-from chainlit_dynamodb.failure_log import say_wrong_configuration_once
+from chainlit_dynamodb.failure_log import say_alike_failures_once
+from chainlit_dynamodb.patience import AFTER_READS_SECONDS, AT_EVERY_REQUEST_SECONDS, AWAITED_SECONDS, Patience
 from chainlit_dynamodb.patient_attachments import PatientAttachments
 from chainlit_dynamodb.rows.large_values import COMPRESS_ABOVE_BYTES
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import FAVORITE, USER_MESSAGE
 from chainlit_dynamodb.session import (
     identifier_in_session,
-    in_session,
     is_without_browser,
     may_touch,
     owner_of_new_thread,
@@ -59,10 +62,6 @@ logger = logging.getLogger("chainlit.DynamoDB")
 
 CLOSE_SECONDS: Final = 10.0
 RETRY: Final = RetryPolicies()
-
-
-def _no_threads() -> PaginatedResponse[ThreadDict]:
-    return PaginatedResponse(pageInfo=PageInfo(False, None, None), data=[])
 
 
 class DynamoDBDataLayer(BaseDataLayer):
@@ -118,7 +117,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         self.client = client
         self.storage_provider = storage_provider
         self.user_thread_limit = user_thread_limit
-        self._close_seconds = close_seconds
+        self.patience = Patience()
         self._attachments = StorageAttachments(storage_provider) if storage_provider is not None else None
         self._files = PatientAttachments(self._attachments, retry.write) if self._attachments is not None else None
         if transport is None:
@@ -132,7 +131,9 @@ class DynamoDBDataLayer(BaseDataLayer):
             cache_seconds=user_cache_seconds,
             max_pending_bytes=max_pending_bytes,
         )
-        say_wrong_configuration_once()
+        opened = (self._store, self._rows, self._files, self._attachments)
+        self._closing = Closing(close_seconds, self.patience, self._store.writer, *opened)
+        say_alike_failures_once()
 
     async def check(self) -> None:
         """Try table, index and storage, and raise what is wrong. Cost: 1.5 read units, and storing a tiny file."""
@@ -148,6 +149,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         return self._store.writer.backlog
 
     @missing_if_impossible(nothing)
+    @partial(awaited, seconds=AT_EVERY_REQUEST_SECONDS)
     async def get_user(self, identifier: str) -> PersistedUser | None:
         """Read a user, or `None`. Called at every authenticated HTTP request.
 
@@ -156,16 +158,17 @@ class DynamoDBDataLayer(BaseDataLayer):
         found = await self._store.users.get(id_of(identifier))
         return None if found is None else PersistedUser(**found)
 
+    @awaited
     async def create_user(self, user: User) -> PersistedUser | None:
         """Make a user, or refresh the metadata of one, keeping `id` and `createdAt`. Called at every login.
 
         Cost: 1 write unit per KB.
         """
-        writing = self._store.users.upsert(id_of(user.identifier), dict_of(user.metadata) or {})
-        stored = await in_time("create_user", writing)
+        stored = await self._store.users.upsert(id_of(user.identifier), dict_of(user.metadata) or {})
         return PersistedUser(**stored)
 
     @missing_if_impossible(str, level=logging.WARNING)
+    @awaited
     async def upsert_feedback(self, feedback: Feedback) -> str:
         """Set a step's feedback, replacing an earlier one; return its id, also on the object, or "" without a step.
 
@@ -173,11 +176,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         """
         step_id, thread_id = id_of(feedback.forId), id_of(feedback.threadId) or None
         value, comment = feedback_value_of(feedback.value), text_of(feedback.comment)
-        if value is not None:
-            writing = self._store.feedback.upsert(step_id, thread_id, value, comment)
-            found = await in_time("upsert_feedback", writing)
-        else:
-            found = None
+        found = None if value is None else await self._store.feedback.upsert(step_id, thread_id, value, comment)
         if found is None:
             logger.warning("Feedback for an unknown step is not stored")
             return ""
@@ -185,12 +184,13 @@ class DynamoDBDataLayer(BaseDataLayer):
         return found
 
     @missing_if_impossible(bool)
+    @awaited
     async def delete_feedback(self, feedback_id: str) -> bool:
         """Delete feedback by the id `upsert_feedback` gave; return whether there was such. Garbage is no error.
 
         Cost: about 4 read units and 4 write units.
         """
-        return await in_time("delete_feedback", self._store.feedback.delete(id_of(feedback_id)))
+        return await self._store.feedback.delete(id_of(feedback_id))
 
     @queued
     @in_background
@@ -215,10 +215,10 @@ class DynamoDBDataLayer(BaseDataLayer):
             await self._store.elements.upsert(thread_id, fields["id"], fields, file, stamp=stamp)
 
     @missing_if_impossible(nothing)
+    @awaited
     async def get_element(self, thread_id: str, element_id: str) -> ElementDict | None:
         """Read an element with a fresh URL, or `None`. Cost: 1 read unit per 4 KB."""
-        element = await self._store.elements.get(id_of(thread_id), id_of(element_id))
-        return cast("ElementDict | None", element)
+        return cast("ElementDict | None", await self._store.elements.get(id_of(thread_id), id_of(element_id)))
 
     @queued
     @missing_if_impossible(nothing, level=logging.WARNING)
@@ -242,7 +242,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         if not await may_touch(thread_id, self.get_thread_author):
             logger.warning("Deleting an element of another user's thread is refused: thread %r", thread_id)
             return
-        await in_a_moment(self._store.elements.delete(thread_id, id_of(element_id)))
+        await in_a_moment(self.patience, self._store.elements.delete(thread_id, id_of(element_id)))
 
     @queued
     @in_background
@@ -293,22 +293,22 @@ class DynamoDBDataLayer(BaseDataLayer):
         await self._store.steps.delete(thread_id, step_id)
 
     @missing_if_impossible(str)
+    @awaited
     async def get_thread_author(self, thread_id: str) -> str:
         """Return the identifier of a thread's owner, or "" for unknown threads. Cost: 1 read unit per 4 KB."""
         return await self._store.threads.author(id_of(thread_id))
 
     @missing_if_impossible(nothing)
+    @awaited
     async def get_thread(self, thread_id: str) -> ThreadDict | None:
-        """Read a thread whole, or `None`; an element that has a file is in it once that is uploaded.
-
-        It waits up to 5 s for what this process was told to write.
+        """Read a thread whole, or `None`, after up to 5 s of waiting for what is being written here, uploads excepted.
 
         Cost: 1 read unit per 4 KB of the whole thread.
         """
-        thread = await self._store.transcripts.get(id_of(thread_id))
-        return cast("ThreadDict | None", thread)
+        return cast("ThreadDict | None", await self._store.transcripts.get(id_of(thread_id)))
 
-    @missing_if_impossible(_no_threads)
+    @missing_if_impossible(no_threads)
+    @awaited
     async def list_threads(self, pagination: Pagination, filters: ChainlitFilter) -> PaginatedResponse[ThreadDict]:
         """Read a full page of a user's threads, newest activity first; `createdAt` is the last activity.
 
@@ -352,7 +352,7 @@ class DynamoDBDataLayer(BaseDataLayer):
             metadata=dict_of(metadata),
             tags=list_of(tags),
         )
-        await (in_a_moment(writing) if in_session() else in_time("update_thread", writing))
+        await told(self.patience, "update_thread", writing, AFTER_READS_SECONDS)
 
     @missing_if_impossible(nothing)
     async def delete_thread(self, thread_id: str) -> None:
@@ -367,22 +367,24 @@ class DynamoDBDataLayer(BaseDataLayer):
         Cost: a read of the whole thread twice, and 1 write unit per KB of each row.
         """
         thread_id, deletion = id_of(thread_id), self._store.deletion
-        is_known = await in_time("delete_thread", deletion.bury(thread_id))
-        await in_a_moment(deletion.clear(thread_id, is_known=is_known), AWAITED_SECONDS)
+        is_known = await in_time(self.patience, "delete_thread", deletion.bury(thread_id))
+        await in_a_moment(self.patience, deletion.clear(thread_id, is_known=is_known), AWAITED_SECONDS)
 
     @missing_if_impossible(list)
+    @awaited
     async def get_favorite_steps(self, user_id: str) -> list[StepDict]:
         """Read a user's favourite steps, newest first. Cost: one query, and 1 read unit per 4 KB of each."""
         return cast("list[StepDict]", await self._store.favorites.of_user(id_of(user_id)))
 
     async def set_step_favorite(self, step_dict: StepDict, favorite: bool) -> StepDict:
-        """Make a step a favourite or none, never queued, and return it with the flag in its metadata.
+        """Make a step a favourite or none, never queued, and return it with the flag; in a session after a moment.
 
         Cost: 1 write unit per KB of the step, and 1 of the index.
         """
         fields, favorite = step_fields(step_dict), favorite is True
         flagged = {**(dict_of(step_dict) or {}), "metadata": {**step_metadata(step_dict), FAVORITE: favorite}}
-        if not await in_time("set_step_favorite", self._set_favorite(fields, favorite)):
+        setting = self._store.favorites.set(session_user_id() or "", fields, favorite=favorite)
+        if await told(self.patience, "set_step_favorite", setting, AWAITED_SECONDS) is False:
             logger.warning("set_step_favorite: there is no such step: %s", fields["id"])
         return cast("StepDict", flagged)
 
@@ -393,20 +395,6 @@ class DynamoDBDataLayer(BaseDataLayer):
     async def close(self) -> None:
         """Write what is pending, within `close_seconds`, then let go of everything that was opened here.
 
-        Never raises: Chainlit calls it at shutdown and skips its own clean-up otherwise. Cost: the pending writes.
+        The time begins when the server stops. Never raises, or Chainlit skips its clean-up. Cost: the pending writes.
         """
-        lost = await self._store.writer.drain(self._close_seconds)
-        if lost:
-            logger.error("Closed with %d writes that could not be stored in time", lost)
-        await close_all(self._store, self._rows, self._files, self._attachments)
-
-    @missing_if_impossible(bool)
-    async def _set_favorite(self, fields: dict[str, Any], favorite: bool) -> bool:
-        return await self._store.favorites.set(
-            session_user_id() or "",
-            fields["threadId"],
-            fields["id"],
-            favorite=favorite,
-            created_at=str(fields.get("createdAt") or ""),
-            metadata=fields.get("metadata") or {},
-        )
+        await self._closing.close()

@@ -7,23 +7,27 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import wraps
-from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from chainlit.data.utils import queue_until_user_message
+from chainlit.types import PageInfo, PaginatedResponse, ThreadDict
+from fastapi import HTTPException
 
 from chainlit_dynamodb.errors import ChainlitDynamoDBError, InvalidIdError, TransientError
-from chainlit_dynamodb.session import waits_for_visitor
+from chainlit_dynamodb.patience import A_MOMENT_SECONDS, AWAITED_SECONDS, Patience
+from chainlit_dynamodb.session import in_session, waits_for_visitor
 
 logger = logging.getLogger("chainlit.DynamoDB")
-
-AWAITED_SECONDS: Final = 20.0
-"""Somebody waits in front of a browser."""
-A_MOMENT_SECONDS: Final = 3.0
-"""Chainlit's shutdown waits for the sessions that end, one after the other."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 D = TypeVar("D")
+
+
+class Patient(Protocol):
+    """What keeps callers waiting: the data layer."""
+
+    patience: Patience
 
 
 class Stamper(Protocol):
@@ -77,36 +81,85 @@ def in_background(method: Method[P]) -> Method[P]:
     return quiet
 
 
-async def in_time(what: str, writing: Awaitable[T]) -> T:
-    """Wait for a write that somebody awaits, until a clear error is better than to wait on.
+class UnansweredError(TransientError, HTTPException):
+    """Nobody waits any longer. Behind an HTTP route it is an answer, 503 with a message, and no traceback."""
 
-    What the write path has taken over by then is tried on.
+    def __init__(self, what: str, cause: TransientError | None = None) -> None:
+        """Name the method, and what went wrong, if that is known."""
+        detail = "DynamoDB does not answer. Try again in a moment."
+        Exception.__init__(self, f"{what}: {cause or detail}")
+        self.operation, self.code = what, cause.code if cause else "Timeout"
+        self.status_code, self.detail, self.headers = 503, detail, None
+
+    def __str__(self) -> str:
+        """Return the message, as of any other error."""
+        return str(self.args[0])
+
+
+def awaited(
+    method: Callable[P, Coroutine[Any, Any, T]], *, seconds: float = AWAITED_SECONDS
+) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Let a method end in time, for somebody awaits it: with a clear error, if need be.
+
+    It begins a moment after it was called: what copies its arguments or takes its place in an order waits by itself.
+    """
+
+    @wraps(method)
+    async def ending(*args: P.args, **kwargs: P.kwargs) -> T:
+        patience = cast("Patient", args[0]).patience
+        return await in_time(patience, method.__name__, method(*args, **kwargs), seconds)
+
+    return ending
+
+
+async def in_time(patience: Patience, what: str, work: Awaitable[T], seconds: float = AWAITED_SECONDS) -> T:
+    """Wait for what somebody awaits, until a clear error is better than to wait on.
+
+    Changes that the write path has taken over by then are tried on.
 
     Args:
+        patience: Whether the server stops.
         what: The method, for the message.
-        writing: The write.
+        work: A read or a write.
+        seconds: How long it may take as a whole, however many requests it is.
 
     Raises:
-        TransientError: The table has not taken it.
+        UnansweredError: The table has not answered.
     """
     try:
-        return await asyncio.wait_for(writing, AWAITED_SECONDS)
+        return await patience.wait(work, seconds)
     except asyncio.TimeoutError as exc:
-        raise TransientError(what, "Timeout", "DynamoDB has not taken it yet. Try again.") from exc
+        raise UnansweredError(what) from exc
+    except TransientError as exc:
+        raise UnansweredError(what, exc) from exc
 
 
-async def in_a_moment(writing: Awaitable[None], seconds: float = A_MOMENT_SECONDS) -> None:
+async def in_a_moment(patience: Patience, work: Awaitable[T], seconds: float = A_MOMENT_SECONDS) -> T | None:
     """Wait a moment for what goes on by itself, then leave it.
 
     Args:
-        writing: It goes on though nobody waits for it.
+        patience: Whether the server stops.
+        work: It goes on though nobody waits for it.
         seconds: How long to wait; by default as long as Chainlit may, where no person does.
+
+    Returns:
+        What came of it; `None` if that is not known yet.
 
     Raises:
         ChainlitDynamoDBError: It failed within that moment.
     """
     with suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(writing, seconds)
+        return await patience.wait(work, seconds)
+    return None
+
+
+async def told(patience: Patience, what: str, work: Awaitable[T], seconds: float) -> T | None:
+    """Wait for a change that goes on by itself: a moment in a session, where Chainlit waits, else as `in_time` does.
+
+    Returns:
+        What came of it; `None` if that is not known yet.
+    """
+    return await (in_a_moment(patience, work) if in_session() else in_time(patience, what, work, seconds))
 
 
 def missing_if_impossible(
@@ -131,6 +184,11 @@ def missing_if_impossible(
         return answering
 
     return mark
+
+
+def no_threads() -> PaginatedResponse[ThreadDict]:
+    """Return a page of none."""
+    return PaginatedResponse(pageInfo=PageInfo(False, None, None), data=[])
 
 
 def nothing() -> None:

@@ -8,6 +8,8 @@ from chainlit.context import ChainlitContextException, context
 from chainlit.session import HTTPSession, WebsocketSession
 from chainlit.user import PersistedUser, User
 
+from chainlit_dynamodb.errors import TransientError
+
 
 def session_user() -> User | PersistedUser | None:
     """Return the user of the current session; `None` without login or without a session."""
@@ -80,7 +82,10 @@ async def owner_of_new_thread(thread_id: str, stored: Callable[[str], Awaitable[
     user = session_user()
     if user is None or isinstance(user, PersistedUser) or session_thread_id() != thread_id:
         return None
-    found = await stored(user.identifier)
+    try:
+        found = await stored(user.identifier)
+    except TransientError:  # the id is the identifier, but for users that were migrated; else it is nobody's thread
+        found = None
     return found.id if found else user.identifier
 
 

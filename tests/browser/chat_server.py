@@ -87,8 +87,11 @@ class ChatServer:
 
     def complaints(self) -> list[str]:
         """Give what it logged as an error, over all its starts."""
-        lines = [line for log in self._logs for line in log.read_text().splitlines()]
-        return [line for line in lines if _ERROR.search(line)]
+        return [line for line in self.log().splitlines() if _ERROR.search(line)]
+
+    def log(self) -> str:
+        """Give all it has logged, over all its starts."""
+        return "".join(log.read_text() for log in self._logs)
 
     def rows(self, thread_id: str) -> list[dict[str, Any]]:
         """Give the rows of a thread, as DynamoDB spells them."""

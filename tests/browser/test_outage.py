@@ -18,7 +18,7 @@ from chainlit_dynamodb.ops.create_table import create_table
 from tests.browser.chat_page import ChatPage, is_loaded
 from tests.browser.chat_server import BUCKET, DEMO, ChatServer, aws_client, rows_of
 from tests.browser.conftest import Visitor
-from tests.browser.outages import CutOff, Probe, engine_to_cut_off
+from tests.outages import CutOff, Probe, engine_to_cut_off
 
 SECONDS = float(os.environ.get("OUTAGE_SECONDS", "10"))
 AT_ONCE_SECONDS = 2.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -42,12 +42,12 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     """Start a command that serves, on a port of its own."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(*arguments: str, **variables: str) -> Served:
+    def start(*arguments: str, command: Sequence[str] = COMMAND, **variables: str) -> Served:
         port = free_port()
         log = tmp_path / f"output-{port}.txt"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [*COMMAND, *arguments, "--port", str(port)],
+                [*command, *arguments, "--port", str(port)],
                 cwd=tmp_path,
                 env=_environment(tmp_path, variables),
                 stdin=subprocess.DEVNULL,

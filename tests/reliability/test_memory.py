@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
+import sys
 import tracemalloc
 from typing import Any
 
+import pytest
+
+from chainlit_dynamodb.chat.writer import MAX_PENDING_BYTES
 from chainlit_dynamodb.testing.transports import Gated
 from tests.contract.chats import message, start_thread, steps_of, tool
 from tests.reliability.conftest import MakeLayer, dynamodb_local
+from tests.reliability.outpouring import STATUS, UPDATES
 from tests.reliability.values import KB
 from tests.wiring import wrap
 
@@ -17,6 +23,8 @@ pytestmark = dynamodb_local
 
 MB = 1024 * KB
 BOUND_BYTES = 8 * MB
+CALLER_BYTES = 10 * KB
+"""What a task that waits may take, beside what it is to write: frames, futures, what the allocator leaves unused."""
 
 
 def fresh_text(number: int, size: int) -> str:
@@ -75,3 +83,14 @@ async def test_many_updates_of_one_large_step_are_held_as_one(make_layer: MakeLa
     gated.gate.set()
     await asyncio.gather(*tasks)
     assert (await steps_of(layer))["s1"]["output"].startswith("199:")
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="only Linux tells the most memory a process had")
+def test_a_process_told_half_a_gigabyte_grows_by_twice_the_bound_and_its_callers(
+    dynamodb_url: str, table_name: str
+) -> None:
+    command = [sys.executable, "-m", "tests.reliability.outpouring", dynamodb_url, table_name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    grown = int(done.stdout.split()[-1])
+    assert grown < 2 * MAX_PENDING_BYTES + UPDATES * CALLER_BYTES, f"{grown / MB:.0f} MB"

@@ -174,8 +174,8 @@ async def first_page(self: Any, query: Any) -> Any:
     yield (await self.query_page(query)).items
 
 
-async def star_for_ever(self: Any, user_id: str, thread_id: str, step_id: str, **options: Any) -> bool:
-    return await _set_favorite(self, user_id, thread_id, step_id, **{**options, "favorite": True})
+async def star_for_ever(self: Any, user_id: str, step: Any, **_: bool) -> bool:
+    return await _set_favorite(self, user_id, step, favorite=True)
 
 
 async def discard_all(self: Any, key: Any, change: Any) -> bool:

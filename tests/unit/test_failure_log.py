@@ -1,4 +1,4 @@
-"""A wrong configuration is one line of the log each minute; all else is logged as it was."""
+"""A wrong configuration and an outage are one line of the log each minute; all else is logged as it was."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from chainlit_dynamodb.errors import CredentialsError, SchemaError, TransientError
-from chainlit_dynamodb.failure_log import ConfigurationFilter, say_wrong_configuration_once
+from chainlit_dynamodb.errors import AccessDeniedError, CredentialsError, SchemaError, TransientError
+from chainlit_dynamodb.failure_log import FailureFilter, say_alike_failures_once
 
 
 def record_of(error: Exception | None, message: str = "Exception in %s") -> logging.LogRecord:
@@ -26,13 +26,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_the_first_is_the_error_s_line_without_a_traceback() -> None:
     record = record_of(SchemaError("Table 100% is not there. Make it."))
-    assert ConfigurationFilter().filter(record)
+    assert FailureFilter().filter(record)
     assert logging.Formatter().format(record) == "Table 100% is not there. Make it."
     assert record.levelno == logging.ERROR
 
 
 def test_the_next_one_comes_after_a_minute(clock: list[float]) -> None:
-    once = ConfigurationFilter()
+    once = FailureFilter()
     passed = []
     for now in (1000.0, 1001.0, 1059.9, 1060.0, 1061.0):
         clock[0] = now
@@ -40,9 +40,14 @@ def test_the_next_one_comes_after_a_minute(clock: list[float]) -> None:
     assert passed == [True, False, False, True, False]
 
 
-@pytest.mark.parametrize("error", [None, ValueError("of the app"), TransientError("Query", "Timeout", "no answer")])
+def test_an_outage_and_a_wrong_configuration_are_said_each_for_itself(clock: list[float]) -> None:
+    once, outage, wrong = FailureFilter(), TransientError("Query", "Timeout", "no answer"), SchemaError("no table")
+    assert [once.filter(record_of(error)) for error in (outage, wrong, outage, wrong)] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("error", [None, ValueError("of the app"), AccessDeniedError("Query", "AccessDenied", "no")])
 def test_other_records_pass_as_they_are(error: Exception | None) -> None:
-    once = ConfigurationFilter()
+    once = FailureFilter()
     for _ in range(2):
         record = record_of(error)
         info = record.exc_info
@@ -53,8 +58,8 @@ def test_other_records_pass_as_they_are(error: Exception | None) -> None:
 
 def test_it_is_put_in_place_once() -> None:
     logger = logging.getLogger("uvicorn.error")
-    say_wrong_configuration_once()
+    say_alike_failures_once()
     before = list(logger.filters)
-    say_wrong_configuration_once()
+    say_alike_failures_once()
     assert logger.filters == before
-    assert sum(isinstance(each, ConfigurationFilter) for each in before) == 1
+    assert sum(isinstance(each, FailureFilter) for each in before) == 1

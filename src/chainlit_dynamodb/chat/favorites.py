@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.presentation import StepView, public_step
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.writer import Writer
+from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.expressions import Update, all_of, any_of, at_most, exists, missing
-from chainlit_dynamodb.errors import ConditionFailedError, TransientError
+from chainlit_dynamodb.errors import ConditionFailedError, InvalidIdError, TransientError
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import (
     FAVORITE,
@@ -38,48 +39,40 @@ class Favorites:
         self._writer = writer
         self._recent = recent
 
-    async def set(
-        self,
-        user_id: str,
-        thread_id: str,
-        step_id: str,
-        *,
-        favorite: bool,
-        created_at: str,
-        metadata: dict[str, Any],
-    ) -> bool:
-        """Make a step a favourite of a user, or no favourite. It is so when this returns.
+    async def set(self, user_id: str, step: Item, *, favorite: bool) -> bool:
+        """Make a step a favourite of a user, or no favourite. It is so when this returns; it is tried on alone.
 
         Args:
             user_id: The user.
-            thread_id: The step's thread.
-            step_id: The step.
+            step: The step's plain fields; of these its metadata is stored, with the flag.
             favorite: `False` takes it away.
-            created_at: The step's time, by which favourites are sorted.
-            metadata: The step's metadata, stored with the flag.
 
         Returns:
             Whether there is such a step; an unknown one is not made.
 
-        Raises:
-            InvalidIdError: An id cannot be part of a key.
-
         Cost: 1 write unit per KB of the step, and 1 for the index entry.
         """
-        key = step_key(thread_id, step_id)
-        partition = user_favorites_pk(user_id)
-        index_sk = favorite_sk(clock.normalized(created_at) or created_at, step_id)
+        created_at, metadata = str(step.get("createdAt") or ""), step.get("metadata") or {}
+        try:
+            key, partition = step_key(step["threadId"], step["id"]), user_favorites_pk(user_id)
+            index_sk = favorite_sk(clock.normalized(created_at) or created_at, step["id"])
+        except InvalidIdError:
+            return False
         assign = {METADATA: {**metadata, FAVORITE: favorite}}
         if favorite:
             update = Update(assign={**assign, INDEX_PK: partition, INDEX_SK: index_sk})
         else:
             update = Update(assign=assign, remove=[INDEX_PK, INDEX_SK])
         stamp = self._rows.stamps.next()
-        await self._writer.flush(key.pk)
-        is_there = await self._store(key, update, stamp)
-        if favorite and is_there:
-            self._recent.touch(partition, "\0".join(key), index_sk)
-        return is_there
+
+        async def store() -> bool:
+            await self._writer.flush(key.pk)
+            is_there = await self._store(key, update, stamp)
+            if favorite and is_there:
+                self._recent.touch(partition, "\0".join(key), index_sk)
+            return is_there
+
+        return await self._writer.errands.run(f"favourite {key.sk} of {key.pk}", store)
 
     async def _store(self, key: Key, update: Update, stamp: str) -> bool:
         """Change a step unless this process was asked for another star later; return whether there is such a step."""

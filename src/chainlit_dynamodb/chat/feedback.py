@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers, addition, marker_index, removal
@@ -41,6 +43,8 @@ from chainlit_dynamodb.schema import (
 
 INLINE_COMMENT_CHARS: Final = 1_000
 _TRIES: Final = 5
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class Feedback:
         self._markers = markers
 
     async def upsert(self, step_id: str, thread_id: str | None, value: int, comment: str | None) -> str | None:
-        """Set the feedback of a step, replacing an earlier one.
+        """Set the feedback of a step, replacing an earlier one. This is tried on though nobody waits for it any more.
 
         Args:
             step_id: The step.
@@ -95,6 +99,9 @@ class Feedback:
 
         Cost: about 4 read units, then 2 write units per KB of the step and of one or two markers.
         """
+        return await self._run(step_id, partial(self._upsert, step_id, thread_id, value, comment))
+
+    async def _upsert(self, step_id: str, thread_id: str | None, value: int, comment: str | None) -> str | None:
         thread_id = thread_id or await self._lookup.find(step_id)
         if not thread_id:
             return None
@@ -110,7 +117,7 @@ class Feedback:
         raise TransactionCancelledError("TransactWriteItems", ["TransactionConflict"])
 
     async def delete(self, feedback_id: str) -> bool:
-        """Delete feedback by the id that `upsert` returned. The step must hold the same one.
+        """Delete feedback by the id that `upsert` returned, if the step holds the same one. This is tried on, too.
 
         Returns:
             Whether there was such feedback. Garbage is no error.
@@ -123,6 +130,9 @@ class Feedback:
         place = parse_feedback_id(feedback_id)
         if place is None:
             return False
+        return await self._run(place[1], partial(self._delete, place, feedback_id))
+
+    async def _delete(self, place: tuple[str, str], feedback_id: str) -> bool:
         for _ in range(_TRIES):
             state = await self._read_state(*place)
             if state is None or state.feedback is None or state.feedback.get(ID) != feedback_id:
@@ -130,6 +140,9 @@ class Feedback:
             if await self._transact(_writes_to_clear(*place, state)):
                 return True
         return False
+
+    async def _run(self, step_id: str, change: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return await self._writer.errands.run(f"feedback on step {step_id}", change)
 
     async def _read_state(self, thread_id: str, step_id: str) -> _State | None:
         step, thread = step_key(thread_id, step_id), thread_key(thread_id)
@@ -139,6 +152,7 @@ class Feedback:
             [step, thread, *markers.values()],
             attributes=[FEEDBACK, FEEDBACK_COMMENT, USER_ID, INDEX_PK, INDEX_SK, STEP_IDS],
             leave_large=[FEEDBACK_COMMENT],
+            policy=self._rows.retry.write,
         )
         by_sk = {row[SK]: row for row in found}
         if step.sk not in by_sk:

@@ -71,7 +71,7 @@ class StepLookup:
         if known is not None:
             return known
         try:
-            row = await self._rows.get(step_lookup_key(step_id))
+            row = await self._rows.get(step_lookup_key(step_id), policy=self._rows.retry.write)
         except InvalidIdError:
             return None
         thread_id = row.get(THREAD_ID) if row else None

@@ -49,7 +49,7 @@ class ChatStore:
         sweep = Sweep(rows, files, self.lookup, markers)
         tombstones = Tombstones(rows, sweep.thread)
         self._tombstones = tombstones
-        self.users = Users(rows, cache_seconds=cache_seconds)
+        self.users = Users(rows, self.writer, cache_seconds=cache_seconds)
         self.elements = Elements(rows, self.writer, tombstones, files)
         self.steps = Steps(rows, self.writer, tombstones, self.lookup, self.elements, markers)
         self.deletion = ThreadDeletion(rows, self.writer, tombstones, sweep)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from cachetools import TTLCache
 
 from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.presentation import UserView, public_user, user_id_of
+from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.codec import Item, weight_bytes
 from chainlit_dynamodb.dynamodb.expressions import Update
 from chainlit_dynamodb.errors import TransientError
@@ -26,14 +28,16 @@ _KNOWN_USERS_BYTES: Final = 16 * 1024 * 1024
 class Users:
     """Reads and writes users. Chainlit reads the user at every HTTP request, so reads are shared and kept briefly."""
 
-    def __init__(self, rows: Rows, *, cache_seconds: float = CACHE_SECONDS) -> None:
+    def __init__(self, rows: Rows, writer: Writer, *, cache_seconds: float = CACHE_SECONDS) -> None:
         """Take the rows.
 
         Args:
             rows: Where users are.
+            writer: Tries on what nobody waits for any more.
             cache_seconds: How long a user may be served without asking again; 0 asks every time.
         """
         self._rows = rows
+        self._writer = writer
         self._cache: TTLCache[str, Item] = TTLCache(_CACHED_USERS, cache_seconds)
         self._known: TTLCache[str, Item] = TTLCache(_KNOWN_USERS_BYTES, 24 * 3600, getsizeof=weight_bytes)
         self._reads: dict[str, asyncio.Task[Item | None]] = {}
@@ -60,7 +64,7 @@ class Users:
         return None if row is None else public_user(identifier, row)
 
     async def upsert(self, identifier: str, metadata: dict[str, Any]) -> UserView:
-        """Make a user, or refresh the metadata of one, keeping `id` and `createdAt`.
+        """Make a user, or refresh the metadata of one, keeping `id` and `createdAt`. It is tried on alone.
 
         Returns:
             A fresh dict as from `get`.
@@ -70,10 +74,13 @@ class Users:
 
         Cost: 1 write unit per KB.
         """
-        assign = {IDENTIFIER: identifier, METADATA: metadata}
-        default = {ID: identifier, CREATED_AT: clock.now()}
-        old = await self._rows.update(user_key(identifier), Update(assign, default), stamp=self._rows.stamps.next())
-        row = {**default, **old, **assign}
+        update = Update({IDENTIFIER: identifier, METADATA: metadata}, {ID: identifier, CREATED_AT: clock.now()})
+        storing = partial(self._store, identifier, user_key(identifier), update, self._rows.stamps.next())
+        return await self._writer.errands.run(f"user {identifier}", storing)
+
+    async def _store(self, identifier: str, key: Key, update: Update, stamp: str) -> UserView:
+        old = await self._rows.update(key, update, stamp=stamp)
+        row = {**update.default, **old, **update.assign}
         self._reads.pop(identifier, None)  # a read that is under way may bring back what was before
         self._remember(identifier, row)
         return public_user(identifier, row)

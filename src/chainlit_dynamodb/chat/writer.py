@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from chainlit_dynamodb.chat.changes import Change
+from chainlit_dynamodb.chat.errands import Errands
 from chainlit_dynamodb.chat.spill import Place, Spill
 from chainlit_dynamodb.errors import BacklogFullError, ChainlitDynamoDBError
 from chainlit_dynamodb.schema import Key
@@ -76,7 +77,11 @@ class _Lane:
 
 
 class Writer:
-    """Applies changes, in order per key, concurrently across keys."""
+    """Applies changes, in order per key, concurrently across keys.
+
+    Attributes:
+        errands: Changes beside the lanes; they count as one each.
+    """
 
     def __init__(self, *, max_pending_bytes: int = MAX_PENDING_BYTES) -> None:
         """Start empty, bound to no event loop.
@@ -84,6 +89,7 @@ class Writer:
         Args:
             max_pending_bytes: How much may wait in memory; what is more waits on disk.
         """
+        self.errands = Errands()
         self._max_pending_bytes = max_pending_bytes
         self._pending_bytes = 0
         self._partitions: dict[str, dict[str, _Lane]] = {}
@@ -97,7 +103,8 @@ class Writer:
         """What is not stored yet."""
         lanes = [lane for lanes in self._partitions.values() for lane in lanes.values()]
         changes = sum(len(lane.entries()) for lane in lanes) + len(self._overflow)
-        return Backlog(len(lanes), changes, self._pending_bytes)
+        beside = len(self.errands.tasks)
+        return Backlog(len(lanes) + beside, changes + beside, self._pending_bytes)
 
     async def write(self, key: Key, change: C, apply: Apply[C]) -> None:
         """Apply a change after all earlier ones of the same key, and return when it is stored.
@@ -160,14 +167,16 @@ class Writer:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_seconds
-        while (begun := {*self._tasks, *self._operations}) and (seconds_left := deadline - loop.time()) > 0:
+        while (begun := {*self._tasks, *self._operations, *self.errands.tasks}) and (
+            seconds_left := deadline - loop.time()
+        ) > 0:
             await asyncio.wait(begun, timeout=seconds_left)
-        lost = max(self.backlog.changes, len(self._operations))
+        lost = max(self.backlog.changes, len(self._operations) + len(self.errands.tasks))
         for outside in self._overflow.values():
             outside.done.cancel()
         self._overflow.clear()
         self._spill.clear()
-        unfinished = set(self._tasks)
+        unfinished = {*self._tasks, *self.errands.tasks}
         for task in unfinished:
             task.cancel()
         if unfinished:

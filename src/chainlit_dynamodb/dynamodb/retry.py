@@ -47,6 +47,7 @@ _WARN_EVERY_SECONDS: Final = 5.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
+E = TypeVar("E", bound=BaseException | None)
 
 
 def is_transient(code: str, status: int) -> bool:
@@ -122,7 +123,7 @@ class Retries:
         try:
             return await request(*args, **kwargs)
         except self._transient as exc:
-            failure = exc
+            failure = _without_frames(exc)
         seconds_left = policy.give_up_after_seconds - (time.monotonic() - started)
         return await self._run_again(seconds_left, failure, request, *args, **kwargs)
 
@@ -160,6 +161,7 @@ class Retries:
 
     def _before_sleep(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
+        _without_frames(error)
         level = logging.WARNING if state.attempt_number >= _QUIET_TRIES and self._may_warn() else logging.DEBUG
         logger.log(
             level,
@@ -185,3 +187,11 @@ class Retries:
         if since is not None:
             seconds = time.monotonic() - since
             logger.warning("%s answers again for %s, after %.0f s", self._service, self._subject, seconds)
+
+
+def _without_frames(error: E) -> E:
+    """Let a failure go of what was sent: the frames of its traceback hold it, and failures are kept between tries."""
+    part: BaseException | None = error
+    while part is not None:
+        part.__traceback__, part = None, part.__cause__ or part.__context__
+    return error

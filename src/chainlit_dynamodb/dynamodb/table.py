@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Final, NamedTuple, TypeVar
@@ -190,9 +190,11 @@ class Table:
 
         Cost: 1 write unit per KB of the larger of old and new item, and again for each index entry it changes.
         """
-        request = {**self._update(Write(key, update, condition)), "ReturnValues": return_values}
-        if condition is not None:
-            request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+
+        def request() -> dict[str, Any]:  # made anew for each try: between two of them no second copy is held
+            on_failure = {} if condition is None else {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+            return {**self._update(Write(key, update, condition)), "ReturnValues": return_values, **on_failure}
+
         response = await self._retries.run(self.retry.write, self._call, "UpdateItem", request)
         return decode_item(response.get("Attributes", {}))
 
@@ -268,7 +270,9 @@ class Table:
         request = {"TableName": self.name, "Key": encode_item(write.key)}
         return {**request, **condition, **placeholders.request()}
 
-    async def _call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+    async def _call(self, operation: str, request: dict[str, Any] | Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        if callable(request):
+            request = request()
         if not logger.isEnabledFor(logging.DEBUG):
             return await self._transport.call(operation, request)
         started = time.perf_counter()

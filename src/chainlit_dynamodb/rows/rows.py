@@ -113,6 +113,7 @@ class Rows:
         *,
         attributes: Sequence[str] = (),
         leave_large: Collection[str] = (),
+        policy: RetryPolicy | None = None,
     ) -> list[Item]:
         """Read many rows, seeing all finished writes, in no particular order. Missing ones are left out.
 
@@ -120,12 +121,13 @@ class Rows:
             keys: The rows; one that is named twice is read once.
             attributes: What to return; empty for everything.
             leave_large: Attributes whose large values are not read: something that is no plain value stands there.
+            policy: How long to try; `None` as long as somebody waits for an answer.
 
         Cost: 1 read unit per 4 KB of each whole row and of the parts of its large values; one request per 100 rows.
         """
         wanted = [key.attributes() for key in dict.fromkeys(keys)]
-        rows = await self._table.batch_get(wanted, attributes=_with_key(attributes))
-        return await self._values.complete(living(rows), leave=leave_large)
+        rows = await self._table.batch_get(wanted, attributes=_with_key(attributes), policy=policy)
+        return await self._values.complete(living(rows), leave=leave_large, policy=policy)
 
     async def partition(self, pk: str) -> Partition:
         """Read all rows of a partition, seeing all finished writes, by their sort keys.

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -61,8 +62,20 @@ class FaultPlan:
         return frozenset(f.name for f in fields(self) if chance.random() < getattr(self, f.name))
 
 
+def at_once(_: str) -> float:
+    """Return no delay for any operation."""
+    return 0.0
+
+
 class FaultProxy:
-    """Passes requests on to an engine, or not."""
+    """Passes requests on to an engine, or not.
+
+    Attributes:
+        plan: How often what goes wrong.
+        injected: How often what went wrong.
+        requests: How many came.
+        delay_seconds: How long a request of an operation, as `GetItem`, is kept; `math.inf` never answers it.
+    """
 
     def __init__(self, target_url: str, plan: FaultPlan, *, seed: int = 0, port: int = 0) -> None:
         """Prepare a proxy; entering the context starts it.
@@ -76,6 +89,8 @@ class FaultProxy:
         self.plan = plan
         self.injected: Counter[str] = Counter()
         self.requests = 0
+        self.delay_seconds: Callable[[str], float] = at_once
+        self._over = asyncio.Event()
         self._target_url = target_url
         self._chance = random.Random(seed)  # noqa: S311 - faults are to be repeatable
         self._port = port
@@ -100,6 +115,7 @@ class FaultProxy:
 
     async def __aexit__(self, *_: object) -> None:
         """Stop."""
+        self._over.set()
         if self._runner is not None:
             await self._runner.cleanup()
         if self._session is not None:
@@ -107,11 +123,18 @@ class FaultProxy:
 
     async def outage(self, seconds: float) -> None:
         """Refuse all connections for a while, breaking those that are open."""
+        await self._refuse_until(asyncio.sleep(seconds))
+
+    async def outage_until(self, end: asyncio.Event) -> None:
+        """Refuse all connections until an event."""
+        await self._refuse_until(end.wait())
+
+    async def _refuse_until(self, end: Awaitable[object]) -> None:
         self.injected["outage"] += 1
         if self._site is not None:
             await self._site.stop()
         plan, self.plan = self.plan, FaultPlan(reset_before=1.0)
-        await asyncio.sleep(seconds)
+        await end
         self.plan = plan
         await self._listen()
 
@@ -125,6 +148,8 @@ class FaultProxy:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         self.requests += 1
         body = await request.read()
+        if await self._is_kept(self.delay_seconds(request.headers.get("X-Amz-Target", "").rpartition(".")[2])):
+            return await _break(request)
         faults = self.plan.draw(self._chance)
         if "latency" in faults:
             self._count("latency")
@@ -142,6 +167,14 @@ class FaultProxy:
                 self._count(name)
                 return await spoil_answer(request, answer)
         return web.Response(status=status, headers=headers, body=answer)
+
+    async def _is_kept(self, seconds: float) -> bool:
+        """Keep a request, and return whether that is to the end of the proxy."""
+        if not seconds:
+            return False
+        with suppress(asyncio.TimeoutError):
+            return await asyncio.wait_for(self._over.wait(), None if math.isinf(seconds) else seconds)
+        return False
 
     async def _pass_on(self, request: web.Request, body: bytes, *, halve: bool) -> tuple[int, dict[str, str], bytes]:
         rest: dict[str, Any] = {}

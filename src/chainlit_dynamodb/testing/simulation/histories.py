@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from chainlit_dynamodb.testing.simulation.network import ATTEMPT_SECONDS, LATE_SECONDS
-from chainlit_dynamodb.testing.simulation.records import ABSENT, ANSWERED_EARLY, Call, Records, Register, Write
+from chainlit_dynamodb.testing.simulation.records import ABSENT, TRIED_ON, Call, Records, Register, Write
 
 LATEST_SECONDS: Final = ATTEMPT_SECONDS + LATE_SECONDS
 """So long after its caller gave up, a write may still take effect."""
@@ -119,14 +119,14 @@ class Histories:
             return False
         if write.is_weak:
             return True
-        if write.is_ordered and write.call.process == later.call.process and write.call.queue == later.call.queue:
+        if write.call.process == later.call.process and write.call.queue == later.call.queue:
             return write.call.serial < later.call.serial
         return self._last_effect(write.call) < later.call.started
 
     def _last_effect(self, call: Call) -> float:
         if call.is_acknowledged:
             return call.stored or 0.0
-        goes_on = call.ended is None or call.method in ANSWERED_EARLY
+        goes_on = call.ended is None or call.method in TRIED_ON
         ended = self._deaths.get(call.process, math.inf) if goes_on else call.ended or 0.0
         return ended + LATEST_SECONDS
 

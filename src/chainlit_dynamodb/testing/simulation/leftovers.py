@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from chainlit_dynamodb.decorators import AWAITED_SECONDS
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.packing import Split
+from chainlit_dynamodb.patience import AWAITED_SECONDS
 from chainlit_dynamodb.schema import (
     FEEDBACK,
     OBJECT_KEY,
@@ -31,6 +31,7 @@ READ_SECONDS: Final = 45.0
 PATIENCE_SECONDS: Final = 45.0
 CLOSE_GRACE_SECONDS: Final = 3.0
 LARGEST_CHANGE_BYTES: Final = 12_000
+_NO_ANSWER: Final = ("UnansweredError", "TransientError", "cancelled")
 _READS: Final = frozenset({"get_thread", "list_threads", "get_user", "get_favorite_steps"})
 _AWAITED: Final = frozenset(
     {
@@ -48,7 +49,7 @@ _AWAITED: Final = frozenset(
 def reads_do_not_fail_for_good(ending: Ending) -> Iterator[str]:
     """A read fails only because DynamoDB cannot be reached."""
     for call in ending.calls:
-        if call.method in _READS and call.error and not call.error.startswith(("TransientError", "cancelled")):
+        if call.method in _READS and call.error and not call.error.startswith(_NO_ANSWER):
             yield f"{call.method} {call.detail}: {call.error} [{call.serial}]"
 
 

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from chainlit_dynamodb.decorators import A_MOMENT_SECONDS
+from chainlit_dynamodb.patience import A_MOMENT_SECONDS
 
-ANSWERED_EARLY: Final = frozenset({"update_thread", "delete_element"})
+ANSWERED_EARLY: Final = frozenset({"update_thread", "delete_element", "set_step_favorite"})
 """Answered after a moment though it is not stored yet: the process goes on trying."""
+TRIED_ON: Final = ANSWERED_EARLY | {"upsert_feedback", "delete_feedback", "create_user"}
+"""What the process goes on trying, whatever was answered."""
 _EARLY_SECONDS: Final = A_MOMENT_SECONDS - 0.001
 ABSENT: Final = "(nothing)"
 """The value of a register that is not there."""
@@ -27,7 +29,6 @@ class Write:
         value: What; `ABSENT` if it goes away.
         is_weak: It only fills a gap.
         is_end: Nothing comes after it: a deletion.
-        is_ordered: Writes of one process take effect in the order of their calls, even if they overlap.
         needs: What it changes nothing without, though nobody is told.
         is_void: It was asked for after a deletion, and so does nothing.
     """
@@ -36,7 +37,6 @@ class Write:
     value: Any
     is_weak: bool = False
     is_end: bool = False
-    is_ordered: bool = True
     needs: Register | None = None
     is_void: bool = False
     call: Call = field(init=False)

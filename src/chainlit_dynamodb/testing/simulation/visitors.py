@@ -286,7 +286,7 @@ class Visitor:
             Feedback(forId=act.thing, threadId=self.visit.chat, value=value, comment=comment),
             self.layer,
         )
-        write = Write(("step", self.visit.chat, act.thing, "feedback"), (value, comment), is_ordered=False)
+        write = Write(("step", self.visit.chat, act.thing, "feedback"), (value, comment))
         ask = lambda: layer.upsert_feedback(feedback)  # noqa: E731
         task = self._start("upsert_feedback", f"{act.thing} {value} #{act.number}", (write,), ask)
         for call in await self._wait(task):
@@ -299,7 +299,7 @@ class Visitor:
         feedback_id, layer = self._feedback_ids.get(act.thing), self.layer
         if feedback_id is None:
             return
-        write = Write(("step", self.visit.chat, act.thing, "feedback"), ABSENT, is_ordered=False)
+        write = Write(("step", self.visit.chat, act.thing, "feedback"), ABSENT)
         ask = lambda: layer.delete_feedback(feedback_id)  # noqa: E731
         for call in await self._wait(self._start("delete_feedback", act.thing, (write,), ask)):
             if not call.answer and not call.error:
@@ -314,9 +314,7 @@ class Visitor:
     async def _set_star(self, act: Act, *, favorite: bool) -> None:
         layer, chat = self.layer, self.visit.chat
         fields = {"id": act.thing, "threadId": chat, "createdAt": "2026-01-01T00:00:00.000001Z", "metadata": {}}
-        write = Write(
-            ("step", chat, act.thing, "favorite"), self.visit.user if favorite else ABSENT, is_ordered=False
-        )
+        write = Write(("step", chat, act.thing, "favorite"), self.visit.user if favorite else ABSENT)
         write.needs = ("step", chat, act.thing, "output")
         ask = lambda: layer.set_step_favorite(fields, favorite)  # noqa: E731
         await self._wait(self._start("set_step_favorite", f"{act.thing} {favorite}", (write,), ask))
@@ -362,7 +360,7 @@ class Visitor:
 
     async def _login(self, act: Act) -> None:
         layer, user = self.layer, User(identifier=self.visit.user, metadata={"n": act.number})
-        write = Write(("user", self.visit.user, "n"), act.number, is_ordered=False)
+        write = Write(("user", self.visit.user, "n"), act.number)
         await self._wait(
             self._start("create_user", f"{self.visit.user} #{act.number}", (write,), lambda: layer.create_user(user))
         )

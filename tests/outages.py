@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import math
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 
-from chainlit_dynamodb.testing.faults import FaultPlan, FaultProxy
+from chainlit_dynamodb.testing.faults import FaultPlan, FaultProxy, at_once
 
+REFUSING = "refusing"
+SILENT = "silent"
+WAYS = (REFUSING, SILENT)
+GRAY = "gray"
+READS = frozenset({"GetItem", "BatchGetItem", "Query"})
 PROBE_SECONDS = 0.1
 PROBE_TIMEOUT_SECONDS = 30.0
+
+
+def silent_writes(operation: str) -> float:
+    """Answer reads at once, and writes never."""
+    return 0.0 if operation in READS else math.inf
 
 
 class CutOff:
@@ -31,6 +42,20 @@ class CutOff:
     def begin(self, seconds: float) -> Future[None]:
         """Cut the engine off; the future is done when it is back."""
         return asyncio.run_coroutine_threadsafe(self.proxy.outage(seconds), self._loop)
+
+    @contextmanager
+    def away(self, how: str) -> Iterator[None]:
+        """Let the engine refuse connections, or accept them and never answer: writes alone, where it is gray."""
+        if how != REFUSING:
+            self.proxy.delay_seconds = silent_writes if how == GRAY else lambda _: math.inf
+            yield
+            self.proxy.delay_seconds = at_once
+            return
+        back = asyncio.Event()
+        outage = asyncio.run_coroutine_threadsafe(self.proxy.outage_until(back), self._loop)
+        yield
+        self._loop.call_soon_threadsafe(back.set)
+        outage.result()
 
 
 @contextmanager

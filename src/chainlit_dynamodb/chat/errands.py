@@ -1,0 +1,72 @@
+"""Changes that are more than the write of one row, as a star or feedback: begun by a caller, finished without one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from chainlit_dynamodb.errors import BacklogFullError, ChainlitDynamoDBError
+
+logger = logging.getLogger("chainlit.DynamoDB")
+
+T = TypeVar("T")
+
+_MOST: Final = 10_000
+
+
+class Errands:
+    """Runs changes, those with one name in the order they were asked for.
+
+    Attributes:
+        tasks: What is not done yet.
+    """
+
+    def __init__(self) -> None:
+        """Start with none, bound to no event loop."""
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self._last: dict[str, asyncio.Task[Any]] = {}
+
+    async def run(self, name: str, change: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do a change. It goes on though nobody waits for it any more.
+
+        Args:
+            name: What is changed, for the order and for the log; without content.
+            change: Does it, retries included; an error is final, and logged if nobody waits any more.
+
+        Raises:
+            BacklogFullError: Too many wait already.
+            ChainlitDynamoDBError: It was refused for good.
+        """
+        if len(self.tasks) >= _MOST:
+            logger.error("Lost: %s: %d changes wait already", name, _MOST)
+            raise BacklogFullError(f"{name} was lost: too many changes wait to be stored.")
+        task = asyncio.create_task(_after(self._last.get(name), change))
+        self._last[name] = task
+        self.tasks.add(task)
+        task.add_done_callback(partial(self._done, name))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(partial(_say, name))  # nobody else will
+            raise
+
+    def _done(self, name: str, task: asyncio.Task[Any]) -> None:
+        self.tasks.discard(task)
+        if self._last.get(name) is task:
+            del self._last[name]
+
+
+def _say(name: str, task: asyncio.Task[Any]) -> None:
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        reason = error if isinstance(error, ChainlitDynamoDBError) else type(error).__name__
+        logger.error("Not stored: %s: %s", name, reason)
+
+
+async def _after(earlier: asyncio.Task[Any] | None, change: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    if earlier is not None:
+        await asyncio.wait({earlier})
+    return await change()
