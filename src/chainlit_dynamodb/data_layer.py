@@ -301,7 +301,7 @@ class DynamoDBDataLayer(BaseDataLayer):
     @missing_if_impossible(nothing)
     @awaited
     async def get_thread(self, thread_id: str) -> ThreadDict | None:
-        """Read a thread whole, or `None`, after up to 5 s of waiting for what is being written here, uploads excepted.
+        """Read a thread whole, or `None`, after waiting up to 5 s for what is being written here, but no uploads.
 
         Cost: 1 read unit per 4 KB of the whole thread.
         """
