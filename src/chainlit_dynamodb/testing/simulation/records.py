@@ -94,6 +94,7 @@ class Records:
         self.most_pending_bytes = 0
         self.on_begin: Callable[[str, str], None] = lambda *_: None
         self._now = now
+        self._closing: set[str] = set()
 
     def note(self, who: str, what: str) -> None:
         """Add a line to the story."""
@@ -111,6 +112,8 @@ class Records:
         for write in writes:
             write.call = call
         self.calls.append(call)
+        if method == "close":
+            self._closing.add(process.name)
         self.on_begin(process.slot, method)
         self.most_pending_bytes = max(self.most_pending_bytes, process.layer.backlog.size_bytes)
         self.note(process.name, f"{method} {detail} [{call.serial}]")
@@ -125,6 +128,7 @@ class Records:
     def end(self, call: Call, answer: Any = None, error: str = "") -> None:
         """Note that a call was answered."""
         call.ended, call.answer, call.error = self._now(), answer, error
-        if call.method not in ANSWERED_EARLY or call.ended - call.started < _EARLY_SECONDS:
+        may_be_early = call.ended - call.started >= _EARLY_SECONDS or call.process in self._closing
+        if call.method not in ANSWERED_EARLY or not may_be_early:
             call.stored = call.ended
         self.note(call.process, f"{call.method} {call.detail} [{call.serial}] -> {error or 'done'}")
