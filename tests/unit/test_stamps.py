@@ -14,6 +14,7 @@ from chainlit_dynamodb.dynamodb.expressions import Placeholders, Update
 from chainlit_dynamodb.rows.stamps import Stamps, filling_gaps, not_overtaken, stamped, wall_clock_micros
 from chainlit_dynamodb.schema import STAMP
 
+ROW = "the row"
 NOW = 1_800_000_000_000_000
 readings = st.integers(NOW - 10**10, NOW + 10**10)
 """Hours before and after: clocks differ, and step back."""
@@ -83,7 +84,7 @@ def test_a_write_that_takes_over_what_it_saw_is_later(mine: int, theirs: int) ->
 @given(readings, readings)
 def test_a_write_is_not_overtaken_by_another_process(mine: int, theirs: int) -> None:
     here, there = Machine(mine), Machine(theirs)
-    assert not here.stamps.is_overtaken(here.stamps.next(), there.stamps.next())
+    assert not here.stamps.is_overtaken(ROW, here.stamps.next(), there.stamps.next())
 
 
 @given(readings, readings)
@@ -91,7 +92,7 @@ def test_a_write_is_overtaken_by_a_later_one_of_its_own_process(first: int, seco
     machine = Machine(first)
     earlier = machine.stamps.next()
     machine.micros = second
-    assert machine.stamps.is_overtaken(earlier, machine.stamps.next())
+    assert machine.stamps.is_overtaken(ROW, earlier, machine.stamps.next())
 
 
 @given(readings, readings)
@@ -100,15 +101,15 @@ def test_a_write_is_not_overtaken_by_one_that_was_asked_for_before_it(mine: int,
     earlier, newer = here.stamps.next(), here.stamps.next()
     stored = here.stamps.later_than(there.stamps.next(), earlier)  # the earlier one has got a later stamp
     assert stored > newer
-    assert not here.stamps.is_overtaken(newer, stored)
-    assert here.stamps.is_overtaken(earlier, here.stamps.later_than(stored, newer))
+    assert not here.stamps.is_overtaken(ROW, newer, stored)
+    assert here.stamps.is_overtaken(ROW, earlier, here.stamps.later_than(stored, newer))
 
 
 @pytest.mark.parametrize("foreign", ["", "zzzzzzzzzzzzzz", "not a stamp at all", "ü" * 22])
 def test_a_foreign_stamp_does_no_harm(foreign: str) -> None:
     machine = Machine()
     own = machine.stamps.next()
-    assert not machine.stamps.is_overtaken(own, foreign)
+    assert not machine.stamps.is_overtaken(ROW, own, foreign)
     assert machine.stamps.later_than(foreign, own) > own
 
 
@@ -130,8 +131,9 @@ def _write(row: dict[str, Any], machine: Machine, update: Update, stamp: str) ->
     """Write as `Rows.update` does, and return the number of requests."""
     for requests in range(1, 5):
         if _execute(row, update, stamp):
+            machine.stamps.note_written(ROW, stamp)
             return requests
-        if machine.stamps.is_overtaken(stamp, row[STAMP]):
+        if machine.stamps.is_overtaken(ROW, stamp, row[STAMP]):
             update = filling_gaps(update)
         else:
             stamp = machine.stamps.later_than(row[STAMP], stamp)
@@ -177,6 +179,16 @@ def test_whole_writes_of_one_process_end_in_the_last_call_however_they_arrive(
         assert _write(row, machine, *calls[number]) <= 2
     del row[STAMP]
     assert row == {"value": 3, **{f"only{number}": True for number in range(4)}}
+
+
+@given(readings, readings)
+def test_a_write_that_was_held_back_takes_back_nothing_that_came_after_its_successor(mine: int, theirs: int) -> None:
+    here, there, row = Machine(mine), Machine(theirs), dict[str, Any]()
+    held_back, successor = here.stamps.next(), here.stamps.next()
+    _write(row, here, Update(assign={"value": "successor"}), successor)
+    _write(row, there, Update(assign={"value": "elsewhere"}), there.stamps.next())
+    _write(row, here, Update(assign={"value": "held back", "gap": 1}), held_back)
+    assert (row["value"], row["gap"]) == ("elsewhere", 1)
 
 
 # Conditions and what is left of an overtaken write.

@@ -81,12 +81,13 @@ class Favorites:
             marked = replace(update, assign={**update.assign, FAVORITE_STAMP: stamp})
             try:
                 await self._rows.update(key, marked, condition=all_of(exists(PK), newest))
+                self._rows.stamps.note_written((key, FAVORITE_STAMP), stamp)
                 return True
             except ConditionFailedError as exc:
                 newer = exc.item.get(FAVORITE_STAMP)
             if not isinstance(newer, str):
                 return False
-            if self._rows.stamps.is_overtaken(stamp, newer):
+            if self._rows.stamps.is_overtaken((key, FAVORITE_STAMP), stamp, newer):
                 return True
             stamp = self._rows.stamps.later_than(newer, stamp)
         raise TransientError("UpdateItem", "Contention", "other processes keep changing this favourite")

@@ -222,7 +222,7 @@ class Rows:
                 newer = exc.item.get(STAMP)
                 if not isinstance(newer, str) or newer <= stamp or BURIED_AT in exc.item:
                     raise
-            if self.stamps.is_overtaken(stamp, newer):
+            if self.stamps.is_overtaken(key, stamp, newer):
                 return await self._update_stamped(key, filling_gaps(update), condition, stamp)
             stamp = self.stamps.later_than(newer, stamp)
         raise TransientError("UpdateItem", "Contention", "other processes keep changing this row")
@@ -232,7 +232,9 @@ class Rows:
             return {}
         if update.assign or update.remove:
             condition = both(not_overtaken(stamp), condition)
-        return await self._update(key, stamped(update, stamp), condition)
+        old = await self._update(key, stamped(update, stamp), condition)
+        self.stamps.note_written(key, stamp)
+        return old
 
     async def _update(self, key: Key, update: Update, condition: Condition | None) -> Item:
         with suppress(ItemTooLargeError):

@@ -8,7 +8,7 @@ time of a hybrid logical clock, which is never behind a stamp it has seen, and t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -43,6 +43,7 @@ class Stamps:
         self._process = uuid4().hex[:_PROCESS_CHARS]
         self._last_micros = 0
         self._asked: LRUCache[str, str] = LRUCache(_REMEMBERED)
+        self._written: LRUCache[Hashable, str] = LRUCache(_REMEMBERED)
 
     def next(self) -> str:
         """Return a new stamp."""
@@ -61,14 +62,23 @@ class Stamps:
         self._asked[later] = self._asked.get(stamp, stamp)
         return later
 
-    def is_overtaken(self, stamp: str, seen: str) -> bool:
+    def note_written(self, place: Hashable, stamp: str) -> None:
+        """Note that a write has happened where its stamp is now."""
+        self._written[place] = max(self._asked.get(stamp, stamp), self._written.get(place, ""))
+
+    def is_overtaken(self, place: Hashable, stamp: str, seen: str) -> bool:
         """Return whether a write was overtaken by one that this process was asked for later.
 
+        Others may have written there since: they came after both.
+
         Args:
+            place: Where the stamp is: a row, or more of them than one on a row.
             stamp: The write's stamp.
-            seen: The row's stamp, which is later.
+            seen: The stamp that is there, which is later.
         """
         asked = self._asked.get(stamp, stamp)
+        if self._written.get(place, "") > asked:
+            return True
         return seen.endswith(self._process) and self._asked.get(seen, seen) > asked
 
     def _observe(self, stamp: str) -> None:
