@@ -146,9 +146,8 @@ class Steps:
 
     async def _remove(self, key: Key, *, leaves_tombstone: bool) -> None:
         """Delete a step now, then what there is of it elsewhere. Its tombstone tells of that: it can be repeated."""
-        wanted, patience = [FEEDBACK, HAS_LOOKUP], self._rows.retry.write
-        row = await self._rows.get(key, attributes=wanted, policy=patience, even_buried=True) or {}
-        old = await (self._rows.bury(key, row) if leaves_tombstone else self._rows.delete(key))
+        row = await self._rows.get(key, attributes=[FEEDBACK, HAS_LOOKUP], policy=self._rows.retry.write) or {}
+        old = await self._rows.bury(key, row) if leaves_tombstone else await self._rows.delete(key)
         await self._forget_outside(key, {**row, **(old or {})})
 
     async def _forget_outside(self, key: Key, row: Item) -> None:

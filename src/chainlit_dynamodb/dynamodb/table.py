@@ -203,16 +203,17 @@ class Table:
         request = {"TableName": self.name, "Item": encode_item(item)}
         await self._retries.run(self.retry.write, self._call, "PutItem", request)
 
-    async def replace(self, item: Item, *, condition: Condition | None = None) -> Item | None:
+    async def replace(self, item: Item, *, condition: Condition) -> Item | None:
         """Write an item in place of another, and return that; `None` if there was none.
 
         Raises:
-            ConditionFailedError: The condition did not hold.
+            ConditionFailedError: The condition did not hold; with the item that is there.
 
         Cost: 1 write unit per KB of the larger of the two.
         """
         placeholders = Placeholders()
-        request = {"TableName": self.name, "Item": encode_item(item), "ReturnValues": "ALL_OLD"}
+        request = {"TableName": self.name, "Item": encode_item(item)}
+        request |= {"ReturnValues": "ALL_OLD", "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
         request |= {**_condition(condition, placeholders), **placeholders.request()}
         response = await self._retries.run(self.retry.write, self._call, "PutItem", request)
         return decode_item(response["Attributes"]) if response.get("Attributes") else None

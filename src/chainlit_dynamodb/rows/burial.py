@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from chainlit_dynamodb.dynamodb.codec import Item
+from chainlit_dynamodb.dynamodb.expressions import Condition, all_of, equals, missing
 from chainlit_dynamodb.schema import (
     ANNOUNCED_AT,
     BURIED_AT,
@@ -18,6 +19,7 @@ from chainlit_dynamodb.schema import (
     HAS_LOOKUP,
     NEVER_STORED,
     OBJECT_KEY,
+    PK,
     SK,
     STAMP,
     TYPE,
@@ -58,6 +60,13 @@ def kept_of(row: Mapping[str, Any]) -> Item:
     if isinstance(feedback, dict) and VALUE in feedback:
         kept[FEEDBACK] = {VALUE: feedback[VALUE]}
     return kept
+
+
+def keeps_the_same(row: Item) -> Condition:
+    """Hold as long as nothing has changed of what a tombstone keeps of a row, an empty one if there was none."""
+    if not row:
+        return missing(PK)
+    return all_of(*(equals(name, row[name]) if name in row else missing(name) for name in (*_KEPT, FEEDBACK)))
 
 
 def living(rows: Sequence[Item]) -> list[Item]:

@@ -6,9 +6,9 @@ how it is packed, where its parts are and when they go is decided behind this do
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.expressions import (
@@ -28,7 +28,7 @@ from chainlit_dynamodb.errors import (
     TransactionCancelledError,
     TransientError,
 )
-from chainlit_dynamodb.rows.burial import Partition, buried, kept_of, living, outdated, tombstone_of
+from chainlit_dynamodb.rows.burial import Partition, buried, keeps_the_same, kept_of, living, outdated, tombstone_of
 from chainlit_dynamodb.rows.large_values import COMPRESS_ABOVE_BYTES, Fitted, LargeValues, is_named
 from chainlit_dynamodb.rows.stamps import Stamps, filling_gaps, not_overtaken, stamped
 from chainlit_dynamodb.rows.transactions import Write, replaced, table_write
@@ -86,7 +86,6 @@ class Rows:
         *,
         attributes: Sequence[str] = (),
         policy: RetryPolicy | None = None,
-        even_buried: bool = False,
     ) -> Item | None:
         """Read one row, seeing all finished writes.
 
@@ -94,7 +93,6 @@ class Rows:
             key: The row.
             attributes: What to return; empty for everything.
             policy: How long to try; `None` as long as somebody waits for an answer.
-            even_buried: Also return what the tombstone of a deleted row keeps.
 
         Returns:
             The row, or `None` if there is none.
@@ -102,7 +100,7 @@ class Rows:
         Cost: 1 read unit per 4 KB of the whole row and of the parts of its large values.
         """
         row = await self._table.get(key.attributes(), attributes=_with_key(attributes), policy=policy)
-        if row is None or (BURIED_AT in row and not even_buried):
+        if row is None or BURIED_AT in row:
             return None
         rows = await self._values.complete([row], policy=policy)
         return rows[0] if rows else None
@@ -296,7 +294,7 @@ class Rows:
         """Delete rows without looking at them. Cost: 1 write unit per KB of each."""
         await self._table.batch_delete([{PK: row[PK], SK: row[SK]} for row in rows])
 
-    async def bury(self, key: Key, row: Mapping[str, Any]) -> Item | None:
+    async def bury(self, key: Key, row: Item) -> Item:
         """Delete a step or an element with all that belongs to it, and leave a tombstone against late writes.
 
         The tombstone is nowhere to be seen. It goes when the partition is read after two hours, or cleared. There is
@@ -304,22 +302,29 @@ class Rows:
 
         Args:
             key: The row.
-            row: What is known of it, for what its tombstone keeps.
+            row: What is known of it; empty for none.
 
         Returns:
-            What it was, its large values not read; `None` if there was none.
+            What it was, its large values not read; what the tombstone keeps if it was deleted before, and nothing if
+            it has never been.
+
+        Raises:
+            TransientError: Others kept changing this row.
 
         Cost: 1 write unit per KB of the row and of each part, and 1 read unit.
         """
-        tombstone = tombstone_of(key, self.stamps.next())
-        try:
-            old = await self._table.replace({**tombstone, **kept_of(row)}, condition=missing(BURIED_AT))
-        except ConditionFailedError:  # the first tombstone stays: it knows more
-            old = None
-        if old is not None and kept_of(old) != kept_of(row):  # it has changed meanwhile
-            await self._table.put({**tombstone, **kept_of(old)})
-        await self._values.delete_parts(key)
-        return old
+        for _ in range(_STAMP_TRIES):
+            tombstone = {**tombstone_of(key, self.stamps.next()), **kept_of(row)}
+            try:
+                old = await self._table.replace(tombstone, condition=both(missing(BURIED_AT), keeps_the_same(row)))
+            except ConditionFailedError as exc:
+                row = exc.item
+                if BURIED_AT not in row:
+                    continue
+                old = row
+            await self._values.delete_parts(key)
+            return old or {}
+        raise TransientError("PutItem", "Contention", "other processes keep changing this row")
 
     async def clear(
         self, pk: str, *, spares: Callable[[Item], bool], attributes: Sequence[str]
