@@ -84,15 +84,8 @@ class Elements:
         stamp = stamp or self._rows.stamps.next()
         own = {name: value for name, value in fields.items() if not is_own_attribute(name)}
         if file is not None:
-            if not self._files.are_kept():
+            if not self._files.are_kept() or not await self._store_file(key, own, file, stamp):
                 return
-            if await self._went_meanwhile(key, own):
-                return
-            object_key = await self._upload(key, own, file, stamp)
-            if await self._went_meanwhile(key, own):
-                await self._take_back(key, object_key)
-                return
-            own |= {OBJECT_KEY: object_key} if object_key else {}
         await self._writer.write(key, ElementChange(own, stamp=stamp, order=stamp), self._apply)
         if self._is_gone(key, own):  # while it waited: no row has told the deletion of the file
             await self._drop(own.get(OBJECT_KEY))
@@ -156,23 +149,38 @@ class Elements:
         if await self._went_meanwhile(key, change.assign):
             await self._take_back(key, change.assign.get(OBJECT_KEY))
 
-    async def _upload(self, key: Key, fields: Item, file: File, stamp: str) -> str | None:
-        """Store a file after earlier ones of the same element, unless one is there that was asked for later."""
+    async def _store_file(self, key: Key, own: Item, file: File, stamp: str) -> bool:
+        """Store a file after earlier ones of the same element, and note its key in the fields.
+
+        Returns:
+            Whether the element is still there.
+        """
         async with self._uploads.setdefault(key, asyncio.Lock()):
-            if self._uploaded.get(key, "") > stamp:
-                return None
-            row = await self._announce(key, fields, file)
-            if BURIED_AT in row:
-                return None
-            try:
-                object_key = await self._files.store(file)
-            except StorageError as exc:
-                logger.error("Not stored: %s %s: %s", key.pk, key.sk, exc)
-                if not row and not isinstance(exc, TransientStorageError):  # else nor would it take the deletion
-                    await self._withdraw(key, file)
-                raise
-            self._uploaded[key] = stamp
-            return object_key
+            if await self._went_meanwhile(key, own):
+                return False
+            object_key = await self._upload(key, own, file, stamp)
+            if await self._went_meanwhile(key, own):
+                await self._take_back(key, object_key)
+                return False
+        own |= {OBJECT_KEY: object_key} if object_key else {}
+        return True
+
+    async def _upload(self, key: Key, fields: Item, file: File, stamp: str) -> str | None:
+        """Store a file, unless one is there that was asked for later."""
+        if self._uploaded.get(key, "") > stamp:
+            return None
+        row = await self._announce(key, fields, file)
+        if BURIED_AT in row:
+            return None
+        try:
+            object_key = await self._files.store(file)
+        except StorageError as exc:
+            logger.error("Not stored: %s %s: %s", key.pk, key.sk, exc)
+            if not row and not isinstance(exc, TransientStorageError):  # else nor would it take the deletion
+                await self._withdraw(key, file)
+            raise
+        self._uploaded[key] = stamp
+        return object_key
 
     async def _announce(self, key: Key, fields: Item, file: File) -> Item:
         """Note that a file is on its way, where no file is yet; else return the row that is there."""
