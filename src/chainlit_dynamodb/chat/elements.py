@@ -83,9 +83,8 @@ class Elements:
             return
         stamp = stamp or self._rows.stamps.next()
         own = {name: value for name, value in fields.items() if not is_own_attribute(name)}
-        if file is not None:
-            if not self._files.are_kept() or not await self._store_file(key, own, file, stamp):
-                return
+        if file is not None and not (self._files.are_kept() and await self._store_file(key, own, file, stamp)):
+            return
         await self._writer.write(key, ElementChange(own, stamp=stamp, order=stamp), self._apply)
         if self._is_gone(key, own):  # while it waited: no row has told the deletion of the file
             await self._drop(own.get(OBJECT_KEY))
