@@ -26,6 +26,7 @@ from chainlit_dynamodb.rows import large_values
 from chainlit_dynamodb.testing.simulation.loop import Owner, owner_var
 
 STARTED_AT: Final = datetime(2026, 1, 1, tzinfo=timezone.utc)
+_STARTED_AT_NS: Final = int(STARTED_AT.timestamp()) * 10**9
 SMALL_INLINE_BYTES: Final = 1536
 SMALL_PART_BYTES: Final = 1024
 LOGGER: Final = logging.getLogger("chainlit.DynamoDB")
@@ -87,6 +88,7 @@ def virtual_world(seed: str, now: Callable[[], float], handler: logging.Handler)
             (time, "monotonic", now),
             (time, "perf_counter", now),
             (time, "time", lambda: STARTED_AT.timestamp() + _wall_seconds(now())),
+            (time, "time_ns", lambda: _STARTED_AT_NS + round(_wall_seconds(now()) * 1e9)),
             (os, "urandom", chance.randbytes),
             (clock, "datetime", wall),
             (clock, "now", _now_of_process),
