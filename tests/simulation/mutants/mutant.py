@@ -32,7 +32,7 @@ class Mutant:
     @contextmanager
     def planted(self) -> Iterator[None]:
         """Exchange the code of the function, so that everybody who has imported it has the bug."""
-        function = self._plain_function
+        function = _plain(self.function)
         sound, function.__code__ = function.__code__, self.code()
         try:
             yield
@@ -41,7 +41,7 @@ class Mutant:
 
     def code(self) -> CodeType:
         """Return the code of the function with the bug."""
-        function, module = self._plain_function, inspect.getmodule(self.function)
+        function, module = _plain(self.function), inspect.getmodule(self.function)
         assert module is not None
         source = inspect.getsource(function)
         assert source.count(self.old) == 1, f"{self.name}: {function.__qualname__} has no place for it"
@@ -50,12 +50,6 @@ class Mutant:
         for name in function.__qualname__.replace(".<locals>", "").split("."):
             code = next(c for c in code.co_consts if isinstance(c, CodeType) and c.co_name == name)
         return code
-
-    @property
-    def _plain_function(self) -> FunctionType:
-        function = inspect.unwrap(self.function)
-        assert isinstance(function, FunctionType)
-        return function
 
 
 @dataclass(frozen=True)
@@ -78,3 +72,10 @@ def hunt(mutant: Mutant, max_schedules: int) -> Hunt:
         if seed % 20 == 0:
             gc.collect()
     return Hunt(mutant.name, max_schedules, ())
+
+
+def _plain(function: Callable[..., Any]) -> FunctionType:
+    """Return a function without what decorates it."""
+    plain = inspect.unwrap(function)
+    assert isinstance(plain, FunctionType)
+    return plain

@@ -24,6 +24,9 @@ class Ending:
         pending: What processes that lived to the end had not written.
         most_pending_bytes: The most that waited within the bound of one process.
         max_pending_bytes: That bound.
+        calm_rows: All items as they were before hours passed and readers tidied them; empty where something happened
+            that leaves work to them.
+        tidied_at: When that was, in seconds of the wall clock.
     """
 
     calls: list[Call]
@@ -34,6 +37,8 @@ class Ending:
     pending: Mapping[str, int]
     most_pending_bytes: int
     max_pending_bytes: int
+    calm_rows: Mapping[tuple[str, str], Item]
+    tidied_at: float
 
     def answered(self, method: str) -> Iterator[Call]:
         """Return the calls of a method that got an answer."""

@@ -1,0 +1,90 @@
+"""Invariants of how long things take, and of what is given up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from chainlit_dynamodb.decorators import AWAITED_SECONDS
+from chainlit_dynamodb.testing.simulation.endings import Ending
+from chainlit_dynamodb.testing.simulation.processes import CLOSE_SECONDS
+from chainlit_dynamodb.testing.simulation.records import Call
+
+READ_SECONDS: Final = 45.0
+PATIENCE_SECONDS: Final = 45.0
+CLOSE_GRACE_SECONDS: Final = 3.0
+_READS: Final = frozenset({"get_thread", "list_threads", "get_user", "get_favorite_steps"})
+_AWAITED: Final = frozenset(
+    {
+        "update_thread",
+        "upsert_feedback",
+        "delete_feedback",
+        "set_step_favorite",
+        "create_user",
+        "delete_thread",
+        "delete_element",
+    }
+)
+_BACKGROUND: Final = frozenset({"create_step", "update_step", "delete_step", "create_element"})
+"""What is taken over at once, and answered when it is done."""
+_A_MOMENT_SECONDS: Final = 0.001
+_CONTENTION: Final = "Contention"
+
+
+def reads_do_not_fail_for_good(ending: Ending) -> Iterator[str]:
+    """A read fails only because DynamoDB cannot be reached."""
+    for call in ending.calls:
+        if call.method in _READS and call.error and not call.error.startswith(("TransientError", "cancelled")):
+            yield f"{call.method} {call.detail}: {call.error} [{call.serial}]"
+
+
+def nobody_waits_long_to_read(ending: Ending) -> Iterator[str]:
+    """A read is answered, or fails, in time."""
+    yield from _late(ending, _READS, READ_SECONDS)
+
+
+def nobody_waits_long_to_write(ending: Ending) -> Iterator[str]:
+    """What a person or Chainlit awaits is answered, or fails, in time."""
+    yield from _late(ending, _AWAITED, PATIENCE_SECONDS)
+
+
+def closing_ends_in_time(ending: Ending) -> Iterator[str]:
+    """Closing takes its time and no more, and never fails."""
+    yield from _late(ending, frozenset({"close"}), CLOSE_SECONDS + CLOSE_GRACE_SECONDS)
+    for call in ending.calls:
+        if call.method == "close" and call.error:
+            yield f"{call.error} [{call.serial}]"
+
+
+def nobody_gives_up_early(ending: Ending) -> Iterator[str]:
+    """What somebody awaits fails for want of an answer only after as long as somebody waits."""
+    for call in ending.calls:
+        is_away = call.error.startswith("TransientError") and _CONTENTION not in call.error
+        if is_away and call.method in _READS | _AWAITED and _seconds(call) < AWAITED_SECONDS - _A_MOMENT_SECONDS:
+            yield f"{call.method} {call.detail} failed after {_seconds(call):.1f} s: {call.error} [{call.serial}]"
+
+
+def only_closing_gives_up(ending: Ending) -> Iterator[str]:
+    """What a server has taken over ends only with it; one that closes uses its time before it leaves something."""
+    closings = {call.process: call for call in ending.calls if call.method == "close" and call.ended is not None}
+    for call in ending.calls:
+        closing = closings.get(call.process)
+        has_waited = closing is not None and _seconds(closing) >= CLOSE_SECONDS - _A_MOMENT_SECONDS
+        is_left = closing is not None and _is_left(call, closing)
+        if not has_waited and (call.error == "cancelled" or is_left):
+            yield f"{call.method} {call.detail} [{call.serial}]"
+
+
+def _is_left(call: Call, closing: Call) -> bool:
+    return call.method in _BACKGROUND and call.started <= closing.started and call.ended is None and not call.queue
+
+
+def _seconds(call: Call) -> float:
+    return (call.ended or 0.0) - call.started
+
+
+def _late(ending: Ending, methods: frozenset[str], limit_seconds: float) -> Iterator[str]:
+    for call in ending.calls:
+        limit = limit_seconds * (len(ending.chats) + 1 if call.method == "list_threads" else 1)  # page by page
+        if call.method in methods and call.ended is not None and call.ended - call.started > limit:
+            yield f"{call.method} {call.detail} took {call.ended - call.started:.1f} s [{call.serial}]"
