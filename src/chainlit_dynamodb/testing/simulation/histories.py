@@ -119,7 +119,7 @@ class Histories:
             return False
         if write.is_weak:
             return True
-        if write.is_ordered and write.call.process == later.call.process and write.call.queue == later.call.queue:
+        if write.is_ordered and write.call.process == later.call.process:
             return write.call.serial < later.call.serial
         return self._last_effect(write.call) < later.call.started
 

@@ -25,6 +25,8 @@ _AWAITED: Final = frozenset(
         "delete_element",
     }
 )
+_TRIED_LONG: Final = (_READS | _AWAITED) - {"get_user"}
+"""Who logs in may share a read with somebody who began earlier."""
 _BACKGROUND: Final = frozenset({"create_step", "update_step", "delete_step", "create_element"})
 """What is taken over at once, and answered when it is done."""
 _A_MOMENT_SECONDS: Final = 0.001
@@ -60,7 +62,7 @@ def nobody_gives_up_early(ending: Ending) -> Iterator[str]:
     """What somebody awaits fails for want of an answer only after as long as somebody waits."""
     for call in ending.calls:
         is_away = call.error.startswith("TransientError") and _CONTENTION not in call.error
-        if is_away and call.method in _READS | _AWAITED and _seconds(call) < AWAITED_SECONDS - _A_MOMENT_SECONDS:
+        if is_away and call.method in _TRIED_LONG and _seconds(call) < AWAITED_SECONDS - _A_MOMENT_SECONDS:
             yield f"{call.method} {call.detail} failed after {_seconds(call):.1f} s: {call.error} [{call.serial}]"
 
 
