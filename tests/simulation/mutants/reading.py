@@ -48,8 +48,8 @@ READING = (
     Mutant(
         "feedback does not ask what is there",
         feedback._unchanged,
-        "return ",
-        "return any_of(missing(FEEDBACK), exists(FEEDBACK)) or ",
+        "return any_of(missing(FEEDBACK), same) if stored is None else same",
+        "return any_of(missing(FEEDBACK), exists(FEEDBACK))",
     ),
     Mutant(
         "feedback comes before the step it is about",

@@ -77,10 +77,18 @@ WRITING = (
         "later",
     ),
     Mutant(
-        "stamps step back with the clock", Stamps.next, "max(self._clock_micros(), ", "min(self._clock_micros(), "
+        "stamps step back with the clock",
+        Stamps.next,
+        "max(self._clock_micros(), self._last_micros + 1)",
+        "self._clock_micros()",
     ),
     Mutant("an overtaken write fills no gaps", stamps.filling_gaps, "**update.default, **given", ""),
     Mutant("a queued write gets its stamp late", Steps._enter, "stamp=stamp or ", "stamp="),
-    Mutant("a lost answer is a refusal", rows._has_happened, "return ", "return False and "),
+    Mutant(
+        "a lost answer is a refusal",
+        rows._has_happened,
+        "return (stamp is not None and row.get(STAMP) == stamp) or is_named(fitted, row)",
+        "return False",
+    ),
     Mutant("a stamp is not looked at again", Rows.update, "range(_STAMP_TRIES)", "range(1)"),
 )

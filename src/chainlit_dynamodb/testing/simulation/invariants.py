@@ -30,6 +30,7 @@ from chainlit_dynamodb.testing.simulation.patience import (
     nobody_gives_up_early,
     nobody_waits_long_to_read,
     nobody_waits_long_to_write,
+    nothing_is_lost_early,
     only_closing_gives_up,
     reads_do_not_fail_for_good,
 )
@@ -67,6 +68,7 @@ INVARIANTS: Final[tuple[Invariant, ...]] = (
     nobody_waits_long_to_write,
     closing_ends_in_time,
     nobody_gives_up_early,
+    nothing_is_lost_early,
     only_closing_gives_up,
     nothing_internal_leaks,
     nothing_is_pending,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
+from chainlit_dynamodb.data_layer import RETRY
 from chainlit_dynamodb.decorators import AWAITED_SECONDS
 from chainlit_dynamodb.testing.simulation.endings import Ending
 from chainlit_dynamodb.testing.simulation.processes import CLOSE_SECONDS
@@ -30,6 +32,7 @@ _TRIED_LONG: Final = (_READS | _AWAITED) - {"get_user"}
 _BACKGROUND: Final = frozenset({"create_step", "update_step", "delete_step", "create_element"})
 """What is taken over at once, and answered when it is done."""
 _A_MOMENT_SECONDS: Final = 0.001
+_OF_THE_TABLE: Final = re.compile(r"^Not stored: .*: (\w+Items?|Query): ")
 _CONTENTION: Final = "Contention"
 
 
@@ -64,6 +67,13 @@ def nobody_gives_up_early(ending: Ending) -> Iterator[str]:
         is_away = call.error.startswith("TransientError") and _CONTENTION not in call.error
         if is_away and call.method in _TRIED_LONG and _seconds(call) < AWAITED_SECONDS - _A_MOMENT_SECONDS:
             yield f"{call.method} {call.detail} failed after {_seconds(call):.1f} s: {call.error} [{call.serial}]"
+
+
+def nothing_is_lost_early(ending: Ending) -> Iterator[str]:
+    """A write is given up only after minutes, whoever else writes the row."""
+    for moment, process, text in ending.losses:
+        if moment < RETRY.write.give_up_after_seconds and _OF_THE_TABLE.search(text):
+            yield f"{process} after {moment:.1f} s: {text}"
 
 
 def only_closing_gives_up(ending: Ending) -> Iterator[str]:

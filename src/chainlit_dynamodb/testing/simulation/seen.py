@@ -45,7 +45,7 @@ def steps_are_what_was_written(ending: Ending) -> Iterator[str]:
                     yield f"{step_id} is lost [{call.serial}]"
                 continue
             for field in ("output", "input"):
-                number = number_of(seen[step_id].get(field))
+                number = number_of(seen[step_id][field]) if field in seen[step_id] else ABSENT
                 if not ending.histories.explain((*place, field), number, started, ended):
                     yield f"{field} of {step_id} is {_short(seen[step_id].get(field))} [{call.serial}]"
 

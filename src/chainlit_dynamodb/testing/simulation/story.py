@@ -129,6 +129,7 @@ class _Story:
             self._plan.options.get("max_pending_bytes") or MAX_PENDING_BYTES,
             calm_rows,
             tidied_at,
+            self.records.losses,
         )
 
     @property
