@@ -82,7 +82,6 @@ WRITING = (
         "max(self._clock_micros(), self._last_micros + 1)",
         "self._clock_micros()",
     ),
-    Mutant("an overtaken write fills no gaps", stamps.filling_gaps, "**update.default, **given", ""),
     Mutant("a queued write gets its stamp late", Steps._enter, "stamp=stamp or ", "stamp="),
     Mutant(
         "a lost answer is a refusal",

@@ -167,14 +167,9 @@ class Visitor:
         place = ("step", self.visit.chat, step)
         return (Write((*place, "output"), number, is_weak), Write((*place, "input"), number, is_weak))
 
-    def _write_step(
-        self, method: str, act: Act, kind: str, number: int, *, is_partial: bool = False
-    ) -> asyncio.Task[Call]:
+    def _write_step(self, method: str, act: Act, kind: str, number: int) -> asyncio.Task[Call]:
         fields = message(act.thing, self.visit.chat, kind, number, act.size)
         writes = self._step_writes(act.thing, number, is_weak=method == "create_step")
-        if is_partial:
-            del fields["input"]
-            writes = writes[:1]
         layer = self.layer
         return self._start(method, f"{act.thing} #{number}", writes, lambda: getattr(layer, method)(fields))
 
@@ -196,8 +191,7 @@ class Visitor:
     async def _update(self, act: Act) -> None:
         tasks = []
         for turn in range(act.times):
-            number = act.number + 1000 * turn
-            tasks.append(self._write_step("update_step", act, "tool", number, is_partial=number % 3 == 0))
+            tasks.append(self._write_step("update_step", act, "tool", act.number + 1000 * turn))
             await asyncio.sleep(self._chance.choice((0, 0.001, 0.01)))
         await self._wait(*tasks)
 
