@@ -81,11 +81,7 @@ class Rows:
         await self._table.close()
 
     async def get(
-        self,
-        key: Key,
-        *,
-        attributes: Sequence[str] = (),
-        policy: RetryPolicy | None = None,
+        self, key: Key, *, attributes: Sequence[str] = (), policy: RetryPolicy | None = None
     ) -> Item | None:
         """Read one row, seeing all finished writes.
 

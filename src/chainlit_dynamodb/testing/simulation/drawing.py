@@ -122,7 +122,7 @@ class _Drawing:
         chance = self._chance
         at = chance.uniform(0, 20)
         if kind in ("refused", "silent"):
-            seconds, on = chance.choice((1.0, 8.0, 30.0, 120.0)), chance.choice(_TROUBLED_CALLS)
+            seconds, on = chance.choice((1.0, 8.0, 30.0, 120.0, 900.0)), chance.choice(_TROUBLED_CALLS)
             return Trouble(kind, chance.choice((ALL_SLOTS, slot)), at / 2 if on else at, seconds, on=on)
         if kind == "kill":
             requests = chance.choice((0, 1, -1)) * chance.randrange(3, 60)

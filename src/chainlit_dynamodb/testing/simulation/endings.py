@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,10 @@ class Ending:
         pending: What processes that lived to the end had not written.
         most_pending_bytes: The most that waited within the bound of one process.
         max_pending_bytes: That bound.
+        calm_rows: All items as they were before hours passed and readers tidied them; empty where something happened
+            that leaves work to them.
+        tidied_at: When that was, in seconds of the wall clock.
+        losses: What the log says is lost: when, by which process, and the text.
     """
 
     calls: list[Call]
@@ -34,6 +38,9 @@ class Ending:
     pending: Mapping[str, int]
     most_pending_bytes: int
     max_pending_bytes: int
+    calm_rows: Mapping[tuple[str, str], Item]
+    tidied_at: float
+    losses: Sequence[tuple[float, str, str]]
 
     def answered(self, method: str) -> Iterator[Call]:
         """Return the calls of a method that got an answer."""

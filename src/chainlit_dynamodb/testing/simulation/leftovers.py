@@ -1,20 +1,25 @@
-"""Invariants of how long things take, and of what is left in the end."""
+"""Invariants of what is left in the end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.packing import Split
 from chainlit_dynamodb.patience import AWAITED_SECONDS
+from chainlit_dynamodb.rows.burial import TOMBSTONE_SECONDS, is_announcement
 from chainlit_dynamodb.schema import (
+    ANNOUNCED_AT,
+    BURIED_AT,
     FEEDBACK,
     OBJECT_KEY,
     STEP_IDS,
     STEP_LOOKUP_SK,
     THREAD_ID,
     THREAD_SK,
+    USER_ID,
     VALUE,
     feedback_key,
     is_element_sk,
@@ -22,53 +27,12 @@ from chainlit_dynamodb.schema import (
     is_step_sk,
     parse_step_sk,
     step_lookup_key,
+    thread_key,
     thread_pk,
 )
 from chainlit_dynamodb.testing.simulation.endings import Ending
-from chainlit_dynamodb.testing.simulation.processes import CLOSE_SECONDS
 
-READ_SECONDS: Final = 45.0
-PATIENCE_SECONDS: Final = 45.0
-CLOSE_GRACE_SECONDS: Final = 3.0
 LARGEST_CHANGE_BYTES: Final = 12_000
-_NO_ANSWER: Final = ("UnansweredError", "TransientError", "cancelled")
-_READS: Final = frozenset({"get_thread", "list_threads", "get_user", "get_favorite_steps"})
-_AWAITED: Final = frozenset(
-    {
-        "update_thread",
-        "upsert_feedback",
-        "delete_feedback",
-        "set_step_favorite",
-        "create_user",
-        "delete_thread",
-        "delete_element",
-    }
-)
-
-
-def reads_do_not_fail_for_good(ending: Ending) -> Iterator[str]:
-    """A read fails only because DynamoDB cannot be reached."""
-    for call in ending.calls:
-        if call.method in _READS and call.error and not call.error.startswith(_NO_ANSWER):
-            yield f"{call.method} {call.detail}: {call.error} [{call.serial}]"
-
-
-def nobody_waits_long_to_read(ending: Ending) -> Iterator[str]:
-    """A read is answered, or fails, in time."""
-    yield from _late(ending, _READS, READ_SECONDS)
-
-
-def nobody_waits_long_to_write(ending: Ending) -> Iterator[str]:
-    """What a person or Chainlit awaits is answered, or fails, in time."""
-    yield from _late(ending, _AWAITED, PATIENCE_SECONDS)
-
-
-def closing_ends_in_time(ending: Ending) -> Iterator[str]:
-    """Closing takes its time and no more, and never fails."""
-    yield from _late(ending, frozenset({"close"}), CLOSE_SECONDS + CLOSE_GRACE_SECONDS)
-    for call in ending.calls:
-        if call.method == "close" and call.error:
-            yield f"{call.error} [{call.serial}]"
 
 
 def nothing_is_pending(ending: Ending) -> Iterator[str]:
@@ -84,14 +48,29 @@ def memory_stays_in_bounds(ending: Ending) -> Iterator[str]:
 
 def parts_have_owners(ending: Ending) -> Iterator[str]:
     """Every part of a large value belongs to a row that names it, and no row misses one."""
-    named = set()
+    yield from _parts_in_disorder(ending.rows)
+
+
+def parts_go_at_once(ending: Ending) -> Iterator[str]:
+    """Where all servers live and hear what was done, parts go with their value, not hours later."""
+    yield from _parts_in_disorder(ending.calm_rows)
+
+
+def nothing_outdated_is_left(ending: Ending) -> Iterator[str]:
+    """Whoever reads a chat takes away what has served its time: old tombstones, and files that never came."""
     for (pk, sk), row in ending.rows.items():
-        for name, value in row.items():
-            if isinstance(value, Split):
-                named.add((pk, sk, name[:32], value.generation))
-    there = {(pk, *sk.split("\x1f")[:3]) for pk, sk in ending.rows if is_part_sk(sk)}
-    yield from (f"parts without a row: {owner}" for owner in sorted(there - named))
-    yield from (f"a row without its parts: {owner}" for owner in sorted(named - there))
+        since = row.get(BURIED_AT, row.get(ANNOUNCED_AT) if is_announcement(row) else None)
+        if since is not None and since < ending.tidied_at - TOMBSTONE_SECONDS:
+            yield f"{sk} of {pk}"
+
+
+def lookups_lead_to_steps(ending: Ending) -> Iterator[str]:
+    """A lookup row leads to a step that is there, if its chat is."""
+    for (pk, sk), row in ending.rows.items():
+        chat = row.get(THREAD_ID)
+        is_there = sk == STEP_LOOKUP_SK and not ending.histories.may_be_over(math.inf, ("thread", str(chat)))
+        if is_there and not any(step_lookup_key(step_id).pk == pk for step_id in _stored_steps(ending, str(chat))):
+            yield f"{pk} of {chat}"
 
 
 def nothing_is_left_of_deleted_threads(ending: Ending) -> Iterator[str]:
@@ -103,6 +82,7 @@ def nothing_is_left_of_deleted_threads(ending: Ending) -> Iterator[str]:
         if not _was_cleared(ending, chat):
             continue
         left = [sk for pk, sk in ending.rows if pk == thread_pk(chat) and sk != THREAD_SK]
+        left += [USER_ID] if USER_ID in ending.calm_rows.get(thread_key(chat), {}) else []
         left += [key for key in ending.files if f"/{chat}/" in key]
         left += [pk for pk in _lookups(ending, chat) if _is_remembered(ending, pk)]
         yield from (f"{sk!r} of {chat}" for sk in left)
@@ -129,11 +109,20 @@ def markers_are_right(ending: Ending) -> Iterator[str]:
                 yield f"{chat} {value}: {sorted(marker)} is not {sorted(steps)}"
 
 
-def _late(ending: Ending, methods: frozenset[str], limit_seconds: float) -> Iterator[str]:
-    for call in ending.calls:
-        limit = limit_seconds * (len(ending.chats) + 1 if call.method == "list_threads" else 1)  # page by page
-        if call.method in methods and call.ended is not None and call.ended - call.started > limit:
-            yield f"{call.method} {call.detail} took {call.ended - call.started:.1f} s [{call.serial}]"
+def _parts_in_disorder(rows: Mapping[tuple[str, str], Item]) -> Iterator[str]:
+    named = set()
+    for (pk, sk), row in rows.items():
+        for name, value in row.items():
+            if isinstance(value, Split):
+                named.add((pk, sk, name[:32], value.generation))
+    there = {(pk, *sk.split("\x1f")[:3]) for pk, sk in rows if is_part_sk(sk)}
+    yield from (f"parts without a row: {owner}" for owner in sorted(there - named))
+    yield from (f"a row without its parts: {owner}" for owner in sorted(named - there))
+
+
+def _stored_steps(ending: Ending, chat: str) -> Iterator[str]:
+    pk = thread_pk(chat)
+    return (parse_step_sk(sk) for other, sk in ending.rows if other == pk and is_step_sk(sk) and not is_part_sk(sk))
 
 
 def _was_cleared(ending: Ending, chat: str) -> bool:

@@ -12,7 +12,7 @@ from chainlit_dynamodb.schema import (
     KEY_ATTRIBUTES,
 )
 from chainlit_dynamodb.testing.simulation.endings import Ending
-from chainlit_dynamodb.testing.simulation.records import Call
+from chainlit_dynamodb.testing.simulation.records import ABSENT, Call
 
 INDEX_GRACE_SECONDS: Final = 60.0
 _INTERNAL: Final = (INTERNAL_PREFIX, *sorted(KEY_ATTRIBUTES), DELETED_AT)
@@ -53,6 +53,22 @@ def pages_are_in_order(ending: Ending) -> Iterator[str]:
             times = [thread["createdAt"] for thread in page]
             if times != sorted(times, reverse=True):
                 yield f"{times} [{call.serial}]"
+
+
+def favorites_are_listed(ending: Ending) -> Iterator[str]:
+    """In the end the favourites of a user are listed, and no others."""
+    for call in ending.answered("get_favorite_steps"):
+        listed = {step["id"] for step in call.answer} if call.is_final else set()
+        for register in ending.histories.registers("step") if call.is_final else ():
+            if register[3] != "favorite" or call.detail not in ending.histories.values(register):
+                continue
+            is_listed, places = register[2] in listed, (register[:3], ("thread", register[1]))
+            if is_listed and ending.histories.is_over(call.started, *places):
+                yield f"{register[2]} is listed though deleted [{call.serial}]"
+            elif not ending.histories.may_be_over(call.started, *places) and not ending.histories.explain(
+                register, call.detail if is_listed else ABSENT, call.started, call.ended or 0.0
+            ):
+                yield f"{register[2]} is {'' if is_listed else 'not '}listed [{call.serial}]"
 
 
 def nothing_internal_leaks(ending: Ending) -> Iterator[str]:

@@ -16,6 +16,8 @@ from chainlit_dynamodb.testing.simulation.storage import Bucket, SimulatedStorag
 from chainlit_dynamodb.testing.simulation.world import Wall
 
 CLOSE_SECONDS: Final = 10.0
+_LAST_SECONDS: Final = 0.001
+"""What is answered in the end is heard before the process exits."""
 TABLE_NAME: Final = "chats"
 
 
@@ -104,7 +106,9 @@ class Servers:
         self._records.end(call, answer=process.layer.backlog, error=repr(task.exception() or ""))
         if task.exception() is None:
             call.error = ""
-        process.die(self._records)
+        await asyncio.sleep(_LAST_SECONDS)
+        if not process.is_dead:
+            process.die(self._records)
 
     def _equip(self, process: Process) -> None:
         options: Any = dict(self._plan.options)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+from chainlit_dynamodb.chat.writer import FLUSH_SECONDS
 from chainlit_dynamodb.testing.simulation.content import number_of
 from chainlit_dynamodb.testing.simulation.endings import Ending, span
 from chainlit_dynamodb.testing.simulation.records import ABSENT, Call
@@ -44,7 +45,7 @@ def steps_are_what_was_written(ending: Ending) -> Iterator[str]:
                     yield f"{step_id} is lost [{call.serial}]"
                 continue
             for field in ("output", "input"):
-                number = number_of(seen[step_id].get(field))
+                number = number_of(seen[step_id][field]) if field in seen[step_id] else ABSENT
                 if not ending.histories.explain((*place, field), number, started, ended):
                     yield f"{field} of {step_id} is {_short(seen[step_id].get(field))} [{call.serial}]"
 
@@ -135,6 +136,22 @@ def elements_keep_their_order(ending: Ending) -> Iterator[str]:
             is_known = len(ways) == 1 and all(other.is_acknowledged for other in both)
             if is_known and before[0].serial > after[0].serial:
                 yield f"{after[0].detail} is behind {before[0].detail} [{call.serial}]"
+
+
+def servers_see_what_they_were_told(ending: Ending) -> Iterator[str]:
+    """A reader waits for steps its own server was told to write, if they are stored within seconds."""
+    told: dict[tuple[str, str], list[Call]] = {}
+    for call in ending.calls:
+        if call.method in ("create_step", "update_step") and call.is_acknowledged and not call.queue:
+            told.setdefault((call.process, call.writes[0].register[1]), []).append(call)
+    for call in _threads_seen(ending):
+        started, ended = span(call)
+        seen = {step["id"] for step in call.answer["steps"]}
+        for other in told.get((call.process, call.detail), ()) if ended - started < FLUSH_SECONDS else ():
+            _, chat, step_id, _ = other.writes[0].register
+            is_missing = other.serial < call.serial and step_id not in seen
+            if is_missing and not _may_be_gone(ending, call, ("step", chat, step_id)):
+                yield f"{step_id} is not seen [{call.serial}]"
 
 
 def _threads_seen(ending: Ending) -> Iterator[Call]:

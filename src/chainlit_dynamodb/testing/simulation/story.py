@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -114,7 +115,8 @@ class _Story:
             if not process.layer.backlog.changes:
                 self.records.note_all_stored(process.name)
         self._engine.index.catch_up()
-        await self._tidy_up()
+        calm_rows = decoded(dict(self._engine.items.all())) if self._is_calm else {}
+        tidied_at = await self._tidy_up()
         await self._read_everything()
         return Ending(
             self.records.calls,
@@ -125,11 +127,20 @@ class _Story:
             pending,
             self.records.most_pending_bytes,
             self._plan.options.get("max_pending_bytes") or MAX_PENDING_BYTES,
+            calm_rows,
+            tidied_at,
+            self.records.losses,
         )
 
     @property
     def _chats(self) -> list[str]:
         return list(dict.fromkeys(visit.chat for visit in self._plan.visits))
+
+    @property
+    def _is_calm(self) -> bool:
+        """Return whether all servers live, and hear what was done."""
+        is_heard = self._plan.rates.keys().isdisjoint(("late", "lost answer"))
+        return is_heard and not any(trouble.kind in ("kill", "close") for trouble in self._plan.troubles)
 
     def _lag(self, place: Place) -> tuple[float, float]:
         """Draw how long the index takes, and whether it shows an item twice or not at all for a while."""
@@ -179,13 +190,15 @@ class _Story:
         if self.records.calls[-1].answer is None:
             await visitor.do(Act("delete", 0.0, 0))
 
-    async def _tidy_up(self) -> None:
-        """Let an hour pass: then whoever reads a chat tidies away what interrupted writes have left."""
+    async def _tidy_up(self) -> float:
+        """Let hours pass: then whoever reads a chat tidies away what interrupted writes have left. Return when."""
         await asyncio.sleep(TOMBSTONE_SECONDS + _CLOCKS_DIFFER_SECONDS)
+        tidied_at = time.time()
         self._servers.current.pop(_READER, None)
         for _ in range(_TIDYING_READS):
             await self._read_chats()
             await asyncio.sleep(_TIDYING_SECONDS)
+        return tidied_at
 
     async def _read_chats(self) -> None:
         for chat in self._chats:

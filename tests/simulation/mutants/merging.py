@@ -1,0 +1,69 @@
+"""Bugs of what a change does, alone and merged with others, and of threads."""
+
+from __future__ import annotations
+
+from chainlit_dynamodb.chat import changes
+from chainlit_dynamodb.chat.changes import ElementChange, StepChange, ThreadChange
+from chainlit_dynamodb.chat.threads import Threads
+from tests.simulation.mutants.mutant import Mutant
+
+_IN_ORDER = "if self.stamp <= later.stamp else"
+
+MERGING = (
+    Mutant("merged steps: the older wins", StepChange.then, _IN_ORDER, "if self.stamp > later.stamp else"),
+    Mutant("merged steps: stamps are ignored", StepChange.then, _IN_ORDER, "if True else"),
+    Mutant("merged steps: a deletion is overtaken", StepChange.then, "older.deletes or newer", "newer"),
+    Mutant("merged steps: gaps are not filled", StepChange.then, "{**newer.default, **known}", "newer.default"),
+    Mutant(
+        "create_step overwrites",
+        StepChange.update,
+        "assign=self.assign,",
+        "assign={**{k: v for k, v in self.default.items() if v is not None}, **self.assign},",
+    ),
+    Mutant(
+        "update_step only fills gaps",
+        StepChange.update,
+        "        return Update(",
+        "        return Update(default={**self.default, **self.assign})\n        return Update(",
+    ),
+    Mutant("merged elements: the older wins", ElementChange.then, _IN_ORDER, "if self.stamp > later.stamp else"),
+    Mutant("merged elements: a deletion is overtaken", ElementChange.then, "older.deletes or newer", "newer"),
+    Mutant("merged elements: they lose their place", ElementChange.then, "min(filter", "max(filter"),
+    Mutant(
+        "merged threads: the older wins",
+        ThreadChange.then,
+        "{**self.assign, **later.assign}",
+        "{**later.assign, **self.assign}",
+    ),
+    Mutant(
+        "merged threads: metadata is forgotten",
+        ThreadChange.then,
+        "{**(self.metadata or {}), **later.metadata}",
+        "later.metadata",
+    ),
+    Mutant("merged threads: none is made", ThreadChange.then, "self.creates or later.creates", "later.creates"),
+    Mutant(
+        "threads are written without a condition",
+        changes.thread_update,
+        "all_of(*conditions)",
+        "any_of(exists(PK), missing(PK))",
+    ),
+    Mutant(
+        "a deleted thread is written",
+        changes.thread_update,
+        "conditions = dict(change.assign), {}, [missing(DELETED_AT)]",
+        "conditions = dict(change.assign), {}, []",
+    ),
+    Mutant(
+        "metadata is merged without its version",
+        changes.thread_update,
+        "conditions.append(_unchanged_since(row))",
+        "pass",
+    ),
+    Mutant(
+        "metadata is replaced", changes._merged, "{**(old if isinstance(old, dict) else {}), **patch}", "dict(patch)"
+    ),
+    Mutant("a refused merge is given up", Threads._is_hopeless, "return False", "return True"),
+    Mutant("early metadata is lost", Threads._keep_early, "self._early[thread_id] = ", "_ = "),
+    Mutant("early metadata wins", Threads._apply, "early.then(change)", "change.then(early)"),
+)
