@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -251,7 +252,7 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: 1 write unit per KB; a user message also moves its thread up, 1 write unit and 2 of the index.
         """
-        fields = step_fields(step_dict)
+        fields, stamp = step_fields(step_dict), stamp or self.next_stamp()
         thread_id = fields["threadId"]
         moves = fields.get("type") == USER_MESSAGE and not self._store.threads.is_moving(thread_id)
         storing = self._store.steps.create(
@@ -259,7 +260,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         )
         del step_dict, fields  # while it waits, nothing but the write path holds what is written
         if await storing and moves:
-            await self._store.threads.note_activity(thread_id, session_user_id())
+            await self._store.threads.note_activity(thread_id, session_user_id(), since=stamp)
 
     @queued
     @in_background
@@ -362,13 +363,12 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Raises:
             StorageError: A file could not be deleted; repeat the deletion.
-            TransientError: The table has not taken it; repeat the deletion.
+            TransientError: The table has not taken it yet; it is tried on.
 
         Cost: a read of the whole thread twice, and 1 write unit per KB of each row.
         """
-        thread_id, deletion = id_of(thread_id), self._store.deletion
-        is_known = await in_time(self.patience, "delete_thread", deletion.bury(thread_id))
-        await in_a_moment(self.patience, deletion.clear(thread_id, is_known=is_known), AWAITED_SECONDS)
+        clearing = await in_time(self.patience, "delete_thread", self._store.deletion.begin(id_of(thread_id)))
+        await in_a_moment(self.patience, asyncio.shield(clearing), AWAITED_SECONDS)
 
     @missing_if_impossible(list)
     @awaited

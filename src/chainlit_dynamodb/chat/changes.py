@@ -217,6 +217,13 @@ def thread_change(
     return ThreadChange(assign, metadata, moment if user_id else None, bool(user_id) or name is not None, stamp)
 
 
+def changes_nothing(change: ThreadChange, row: Item) -> bool:
+    """Return whether all that a change does is to merge metadata that is there already, as at a second disconnect."""
+    if change.assign or change.activity or change.creates or not change.metadata:
+        return False
+    return bool(row) and _merged(row, change.metadata)[METADATA] == row.get(METADATA)
+
+
 def thread_update(thread_id: str, change: ThreadChange, row: Item, moment: str) -> tuple[Update, Condition]:
     """Return the update that does a change to a thread's row, and what must hold for it.
 

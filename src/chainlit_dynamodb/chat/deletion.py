@@ -38,44 +38,42 @@ class ThreadDeletion:
         self._sweep = sweep
         self._clearings: set[asyncio.Task[None]] = set()
 
-    async def bury(self, thread_id: str) -> bool:
-        """Put a tombstone in a thread's place: from now on nobody sees it. It still names the owner.
+    async def begin(self, thread_id: str) -> asyncio.Task[None]:
+        """Put a tombstone in a thread's place: from now on nobody sees it. Then what it holds is deleted.
+
+        Both goes on though nobody waits for it any more.
 
         Returns:
-            Whether there was something, be it an older tombstone.
+            What deletes all that it holds. It ends with a `StorageError` if a file could not be deleted, which is
+            tried again later, and when the deletion is repeated.
 
         Raises:
             InvalidIdError: The id cannot be part of a key.
 
-        Cost: 1 read unit and 1 write unit.
+        Cost: 2 read units and 2 write units; a read of the whole thread twice, and 1 write unit per KB of each row.
         """
         key = thread_key(thread_id)
-        row = await self._rows.get(key, attributes=[USER_ID, USER_IDENTIFIER])
+        return await self._writer.errands.run(f"deletion of {key.pk}", partial(self._begin, thread_id))
+
+    async def _begin(self, thread_id: str) -> asyncio.Task[None]:
+        is_known = await self._bury(thread_id)
+        clearing = asyncio.create_task(self._clear(thread_id, is_known=is_known))
+        self._clearings.add(clearing)
+        clearing.add_done_callback(partial(self._cleared, thread_id))
+        if is_known:  # at once, so that it is not forgotten if this is interrupted
+            self._tombstones.sweep_again(thread_id)
+        return clearing
+
+    async def _bury(self, thread_id: str) -> bool:
+        """Put a tombstone that still names the owner, and return whether there was something, be it an older one."""
+        key, patience = thread_key(thread_id), self._rows.retry.write
+        row = await self._rows.get(key, attributes=[USER_ID, USER_IDENTIFIER], policy=patience)
         if row is not None:
             owner: Item = {name: row[name] for name in (USER_ID, USER_IDENTIFIER) if name in row}
             await self._rows.put(key, {DELETED_AT: clock.now(), **owner})
         # Only now: if that had failed, nothing of what waits to be written would be lost.
         self._tombstones.mark(thread_id)
         return row is not None
-
-    async def clear(self, thread_id: str, *, is_known: bool) -> None:
-        """Delete all that a buried thread holds. This goes on though nobody waits for it any more.
-
-        Args:
-            thread_id: The thread.
-            is_known: What `bury` has returned.
-
-        Raises:
-            StorageError: A file could not be deleted; this is tried again later, or when the deletion is repeated.
-
-        Cost: a read of the whole thread twice, and 1 write unit per KB of each row.
-        """
-        clearing = asyncio.create_task(self._clear(thread_id, is_known=is_known))
-        self._clearings.add(clearing)
-        clearing.add_done_callback(partial(self._cleared, thread_id))
-        if is_known:  # at once, so that it is not forgotten if this is interrupted
-            self._tombstones.sweep_again(thread_id)
-        await asyncio.shield(clearing)
 
     async def _clear(self, thread_id: str, *, is_known: bool) -> None:
         key = thread_key(thread_id)
@@ -85,6 +83,8 @@ class ThreadDeletion:
             if is_known or swept.found_any:
                 await self._rows.put(key, {DELETED_AT: clock.now()})
                 self._tombstones.sweep_again(thread_id)
+            else:
+                self._tombstones.forget(thread_id)
 
     def _cleared(self, thread_id: str, clearing: asyncio.Task[None]) -> None:
         self._clearings.discard(clearing)

@@ -86,8 +86,8 @@ class Elements:
         if file is not None and not (self._files.are_kept() and await self._store_file(key, own, file, stamp)):
             return
         await self._writer.write(key, ElementChange(own, stamp=stamp, order=stamp), self._apply)
-        if self._is_gone(key, own):  # while it waited: no row has told the deletion of the file
-            await self._drop(own.get(OBJECT_KEY))
+        if file is not None and self._is_gone(key, own):  # while it waited
+            await self._take_back(key, own.get(OBJECT_KEY))
 
     async def get(self, thread_id: str, element_id: str) -> ElementView | None:
         """Read an element, with a fresh URL.

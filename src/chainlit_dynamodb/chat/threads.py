@@ -12,7 +12,7 @@ from typing import Any, Final
 from cachetools import LRUCache
 
 from chainlit_dynamodb.chat import clock
-from chainlit_dynamodb.chat.changes import ThreadChange, thread_change, thread_update
+from chainlit_dynamodb.chat.changes import ThreadChange, changes_nothing, thread_change, thread_update
 from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.tombstones import Tombstones
@@ -37,6 +37,7 @@ from chainlit_dynamodb.schema import (
 )
 
 _MERGE_TRIES: Final = 20
+_REMEMBERED: Final = 10_000
 _EARLY_BYTES: Final = 4 * 1024 * 1024
 
 
@@ -66,6 +67,7 @@ class Threads:
         self._recent = recent
         self._markers = markers
         self._moving: Counter[str] = Counter()
+        self._moved: LRUCache[str, str] = LRUCache(_REMEMBERED)
         self._early: LRUCache[str, ThreadChange] = LRUCache(_EARLY_BYTES, getsizeof=_size_bytes)
 
     def update(
@@ -113,11 +115,19 @@ class Threads:
         """Return whether a thread is just being named or given an owner, which puts it on top. Cost: none."""
         return self._moving[thread_id] > 0
 
-    async def note_activity(self, thread_id: str, user_id: str | None) -> None:
+    async def note_activity(self, thread_id: str, user_id: str | None, *, since: str) -> None:
         """Move a thread to the top of its owner's list, because the user wrote a message.
+
+        Args:
+            thread_id: The thread.
+            user_id: The user.
+            since: The stamp of the message. Nothing is done if the thread was moved after it: a first message is
+                told before its thread is named (`emitter.init_thread`).
 
         Cost: 1 write unit per KB of the row and 2 of the index entry.
         """
+        if self._moved.get(thread_id, "") > since:
+            return
         moment = clock.now()
         if user_id:
             self._recent.touch(user_threads_pk(user_id), thread_id, activity_sk(moment))
@@ -141,6 +151,8 @@ class Threads:
         if self._tombstones.knows(thread_id):
             return None
         taken = self._writer.enter(key, change, self._apply)
+        if change.activity:
+            self._moved[thread_id] = change.stamp
         if change.creates:
             self._moving[thread_id] += 1
             taken.add_done_callback(lambda _: self._has_moved(thread_id))
@@ -169,6 +181,8 @@ class Threads:
 
     async def _store(self, key: Key, change: ThreadChange) -> Item:
         row = await self._metadata_of(key) if change.metadata is not None else {}
+        if changes_nothing(change, row):
+            return {}
         update, condition = thread_update(parse_thread_pk(key.pk), change, row, clock.now())
         return await self._rows.update(key, update, condition=condition, stamp=change.stamp)
 

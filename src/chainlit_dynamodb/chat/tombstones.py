@@ -59,6 +59,10 @@ class Tombstones:
         self._deleted_threads[thread_id] = True
         self._alive.pop(thread_id, None)
 
+    def forget(self, thread_id: str) -> None:
+        """Note that there was no such thread: one may be made later."""
+        self._deleted_threads.pop(thread_id, None)
+
     def mark_alive(self, thread_id: str) -> None:
         """Note that a thread was just seen not deleted."""
         if thread_id not in self._deleted_threads:

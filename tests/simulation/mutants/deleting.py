@@ -29,10 +29,10 @@ DELETING = (
         "if False and await self._tombstones",
     ),
     Mutant("the process forgets what it deleted", Tombstones.mark_row, "self._deleted_rows[key] = True", "pass"),
-    Mutant("a deleted thread gets no tombstone", ThreadDeletion.bury, _TOMBSTONE, "self._rows.delete(key)"),
+    Mutant("a deleted thread gets no tombstone", ThreadDeletion._bury, _TOMBSTONE, "self._rows.delete(key)"),
     Mutant(
         "a deletion is answered before its tombstone is written",
-        ThreadDeletion.bury,
+        ThreadDeletion._bury,
         f"await {_TOMBSTONE}",
         f"asyncio.create_task({_TOMBSTONE})",
     ),
@@ -44,7 +44,7 @@ DELETING = (
     ),
     Mutant(
         "a deleted thread is not cleared",
-        ThreadDeletion.clear,
+        ThreadDeletion._begin,
         "self._clear(thread_id, is_known=is_known)",
         "asyncio.sleep(0)",
     ),

@@ -56,7 +56,7 @@ class Histories:
     def is_ending(self, started: float, ended: float, register: Register) -> bool:
         """Return whether a deletion was under way meanwhile, or had not failed."""
         return any(
-            write.call.started <= ended and not (write.call.error and (write.call.ended or 0.0) < started)
+            write.call.started <= ended and not (_is_given_up(write.call) and (write.call.ended or 0.0) < started)
             for write in self._ends.get(register, ())
         )
 
@@ -129,6 +129,10 @@ class Histories:
         goes_on = call.ended is None or call.method in TRIED_ON
         ended = self._deaths.get(call.process, math.inf) if goes_on else call.ended or 0.0
         return ended + LATEST_SECONDS
+
+
+def _is_given_up(call: Call) -> bool:
+    return bool(call.error) and call.method not in TRIED_ON
 
 
 def _comes_after(call: Call, end: Write) -> bool:

@@ -10,7 +10,7 @@ from chainlit_dynamodb.patience import A_MOMENT_SECONDS
 
 ANSWERED_EARLY: Final = frozenset({"update_thread", "delete_element", "set_step_favorite"})
 """Answered after a moment though it is not stored yet: the process goes on trying."""
-TRIED_ON: Final = ANSWERED_EARLY | {"upsert_feedback", "delete_feedback", "create_user"}
+TRIED_ON: Final = ANSWERED_EARLY | {"upsert_feedback", "delete_feedback", "create_user", "delete_thread"}
 """What the process goes on trying, whatever was answered."""
 _EARLY_SECONDS: Final = A_MOMENT_SECONDS - 0.001
 ABSENT: Final = "(nothing)"
