@@ -15,6 +15,7 @@ from chainlit_dynamodb.testing.simulation.plan_text import from_json, to_json
 from chainlit_dynamodb.testing.simulation.story import Outcome, tell
 
 FOUND = sorted((Path(__file__).parent / "found").glob("*.json"))
+DOCUMENT = Path(__file__).parents[2] / "docs/simulation.md"
 each = pytest.mark.parametrize("file", FOUND, ids=lambda file: file.stem)
 
 
@@ -39,7 +40,7 @@ def test_what_befell_it_still_befalls_it(file: Path) -> None:
 
 @each
 def test_it_is_told_in_the_document(file: Path) -> None:
-    assert f"`{file.stem}`" in Path("docs/simulation.md").read_text()
+    assert f"`{file.stem}`" in DOCUMENT.read_text()
 
 
 @pytest.mark.parametrize("seed", range(100))
