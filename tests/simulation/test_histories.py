@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from chainlit_dynamodb.testing.simulation.histories import LATEST_SECONDS, Histories
-from chainlit_dynamodb.testing.simulation.records import ABSENT, Records, Write
+from chainlit_dynamodb.testing.simulation.records import ABSENT, Records, Register, Write
 
 REGISTER = ("step", "chat1", "chat1-s1", "output")
+OWNER = ("thread", "chat1", "owner")
+ENTRY = ("thread", "chat1", "k1")
+ELEMENT = ("element", "chat1", "chat1-e1", "for")
 NEVER = math.inf
 
 
@@ -51,8 +54,10 @@ class Past:
             self.now = ended
             self.records.end(call, error=error)
 
-    def explains(self, value: Any, started: float = 100.0, ended: float = 101.0) -> bool:
-        return Histories(self.records).explain(REGISTER, value, started, ended)
+    def explains(
+        self, value: Any, started: float = 100.0, ended: float = 101.0, register: Register = REGISTER
+    ) -> bool:
+        return Histories(self.records).explain(register, value, started, ended)
 
 
 def test_nothing_is_there_until_something_is_acknowledged() -> None:
@@ -138,3 +143,34 @@ def test_an_acknowledged_deletion_is_the_end() -> None:
     past.write(ABSENT, 21, 22, register=REGISTER[:3], is_end=True)
     assert Histories(past.records).is_over(23, REGISTER[:3])
     assert not Histories(past.records).is_over(21, REGISTER[:3])
+
+
+def test_a_change_promises_nothing_while_the_thread_may_not_be_there() -> None:
+    past = Past()
+    past.write("ann", 1, 30, register=OWNER)
+    past.write(1, 10, 20, register=ENTRY, needs=OWNER, process="B1")
+    assert past.explains(ABSENT, register=ENTRY)
+
+
+def test_a_process_keeps_a_change_for_the_thread_it_makes() -> None:
+    past = Past()
+    past.write("ann", 1, 30, register=OWNER)
+    past.write(1, 10, 20, register=ENTRY, needs=OWNER)
+    assert not past.explains(ABSENT, register=ENTRY)
+
+
+def test_an_element_of_a_step_that_somebody_has_deleted_promises_nothing() -> None:
+    past = Past()
+    past.write(1, 1, 2)
+    past.write("chat1-s2", 3, 4, register=ELEMENT, process="B1")
+    past.write(ABSENT, 5, 6, register=REGISTER[:3], is_end=True, process="B1")
+    past.write("chat1-s1", 10, 11, register=ELEMENT)
+    assert past.explains("chat1-s2", register=ELEMENT)
+
+
+def test_what_was_queued_gives_way_to_what_its_process_wrote_later() -> None:
+    past = Past()
+    past.write(1, 1, 40)
+    past.write(2, 10, 20)
+    past.write(3, 30, 31, process="B1")
+    assert not past.explains(1)

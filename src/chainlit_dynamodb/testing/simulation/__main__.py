@@ -6,11 +6,14 @@ import argparse
 import itertools
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from chainlit_dynamodb.testing.simulation.campaign import Summary, run
 from chainlit_dynamodb.testing.simulation.drawing import draw_plan
 from chainlit_dynamodb.testing.simulation.invariants import INVARIANTS, Invariant
+from chainlit_dynamodb.testing.simulation.plan import Plan
+from chainlit_dynamodb.testing.simulation.plan_text import from_json, to_json
 from chainlit_dynamodb.testing.simulation.report import story_lines
 from chainlit_dynamodb.testing.simulation.shrink import shrink
 from chainlit_dynamodb.testing.simulation.story import tell
@@ -23,22 +26,27 @@ def main() -> int:
     """Run, and return 1 if there are findings."""
     options = _options()
     names = tuple(options.only or (name for name in _NAMES if name not in options.without))
+    if options.plan is not None:
+        return _show(from_json(options.plan.read_text()), names, is_short=options.shrink, kept=options.save)
     if options.seed is not None:
-        return _show(options.seed, names, is_short=options.shrink)
+        return _show(draw_plan(options.seed), names, is_short=options.shrink, kept=options.save)
     seeds = _seeds(options.seeds)
     summary = run(seeds, names, minutes=options.minutes, processes=options.processes, tell_progress=_Progress())
     _print(summary.lines())
     for seed in dict.fromkeys(seed for seed, _ in sorted(summary.first.values())[: options.stories]):
-        _show(seed, names, is_short=True)
+        _show(draw_plan(seed), names, is_short=True)
     return 1 if summary.broken else 0
 
 
-def _show(seed: int, names: tuple[str, ...], *, is_short: bool) -> int:
+def _show(plan: Plan, names: tuple[str, ...], *, is_short: bool, kept: Path | None = None) -> int:
     invariants: tuple[Invariant, ...] = tuple(i for i in INVARIANTS if i.__name__ in names)
-    outcome = tell(draw_plan(seed), invariants)
-    found = bool(outcome.findings)
-    _print(story_lines(shrink(outcome) if found and is_short else outcome))
-    return 1 if found else 0
+    outcome = tell(plan, invariants)
+    if outcome.findings and is_short:
+        outcome = shrink(outcome)
+    if kept is not None:
+        kept.write_text(to_json(outcome.plan))
+    _print(story_lines(outcome))
+    return 1 if outcome.findings else 0
 
 
 class _Progress:
@@ -61,7 +69,9 @@ def _seeds(text: str | None) -> Iterator[int]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m chainlit_dynamodb.testing.simulation", description=main.__doc__)
     parser.add_argument("--seed", type=int, help="tell the story of this seed")
-    parser.add_argument("--shrink", action="store_true", help="with --seed: make the story short if it has a finding")
+    parser.add_argument("--plan", type=Path, metavar="FILE", help="tell the story of a plan that was saved")
+    parser.add_argument("--shrink", action="store_true", help="make this story short if it has a finding")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="save the plan of the story that is told")
     parser.add_argument("--seeds", help="simulate these seeds, as 0-1999")
     parser.add_argument("--minutes", type=float, help="simulate so long, from seed 0 or the first of --seeds on")
     parser.add_argument("--processes", type=int, help="how many at a time; one per core if not given")
@@ -69,8 +79,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--without", nargs="+", choices=_NAMES, default=(), help="check all invariants but these")
     parser.add_argument("--stories", type=int, default=1, help="how many findings to tell the shortened story of")
     options = parser.parse_args()
-    if options.seed is None and options.seeds is None and options.minutes is None:
-        parser.error("one of --seed, --seeds and --minutes is needed")
+    if all(way is None for way in (options.seed, options.plan, options.seeds, options.minutes)):
+        parser.error("one of --seed, --plan, --seeds and --minutes is needed")
     return options
 
 
