@@ -63,6 +63,32 @@ async def test_what_slips_in_is_swept_when_a_step_hears_of_the_deletion(
 
 
 @pytest.mark.usefixtures("short_sighted")
+async def test_what_slips_in_goes_though_the_server_that_deleted_is_restarted(
+    layer: Any, make_layer: MakeLayer, rows: Rows
+) -> None:
+    other, deleting = make_layer(), make_layer()
+    await start_thread(layer)
+    await other.create_step(message("s1"))
+    await deleting.delete_thread("t1")
+    await deleting.close()
+    await other.create_step(tool("late"))
+    await eventually(lambda: keys_of(rows()) == TOMBSTONE)
+
+
+@pytest.mark.usefixtures("short_sighted")
+async def test_a_server_that_closes_looks_at_what_it_has_just_written_to(
+    layer: Any, make_layer: MakeLayer, rows: Rows
+) -> None:
+    other = make_layer()
+    await start_thread(layer)
+    await other.create_step(message("s1"))
+    await layer.delete_thread("t1")
+    await other.create_step(tool("late"))
+    await other.close()
+    assert keys_of(rows()) == TOMBSTONE
+
+
+@pytest.mark.usefixtures("short_sighted")
 async def test_two_writes_that_look_at_once_both_hear_of_the_deletion(
     layer: Any, make_layer: MakeLayer, rows: Rows
 ) -> None:
@@ -105,6 +131,24 @@ async def test_a_sweep_that_fails_is_made_up_for(
         away.setattr(storage, "delete_file", refuse)
         await other.update_step(tool("late", output="later"))
     await eventually(lambda: keys_of(rows()) == TOMBSTONE and not files_of(storage))
+
+
+async def test_a_deletion_goes_on_though_its_caller_is_not_kept_waiting(layer: Any, rows: Rows) -> None:
+    await start_thread(layer)
+    await layer.create_step(message("s1"))
+    gated = wrap(layer, lambda inner: Gated(inner, "PutItem"))
+    deleting = asyncio.create_task(layer.delete_thread("t1"))
+    await gated.arrived.wait()
+    deleting.cancel()
+    await asyncio.wait({deleting})
+    gated.gate.set()
+    await eventually(lambda: keys_of(rows()) == TOMBSTONE)
+
+
+async def test_a_chat_can_be_made_after_a_deletion_of_nothing(layer: Any, make_layer: MakeLayer) -> None:
+    await layer.delete_thread("t1")
+    await start_thread(layer)
+    assert await listed(make_layer()) == ["t1"]
 
 
 async def test_a_sweep_spares_the_chats_next_to_it(layer: Any, make_layer: MakeLayer, rows: Rows) -> None:

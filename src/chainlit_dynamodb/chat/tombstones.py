@@ -49,6 +49,7 @@ class Tombstones:
         self._rows = rows
         self._sweep = sweep
         self._checks: dict[str, asyncio.Task[bool]] = {}
+        self._looks: dict[str, asyncio.Task[None]] = {}
         self._sweeps: dict[str, asyncio.Task[None]] = {}
         self._deleted_threads: LRUCache[str, bool] = LRUCache(_REMEMBERED)
         self._deleted_rows: LRUCache[Key, bool] = LRUCache(_REMEMBERED_ROWS)
@@ -83,12 +84,16 @@ class Tombstones:
     async def check(self, thread_id: str) -> bool:
         """Return whether a thread is deleted. Who first hears of a deletion sweeps what was written meanwhile.
 
-        Cost: 1 read unit per 4 KB of the thread's row, at most every ten seconds for a thread; concurrent checks
-        share one read. A sweep, once, if it is deleted.
+        What is written because the thread was alive some seconds ago is made up for by another look ten seconds on:
+        whoever deleted the thread meanwhile may have been restarted, and not sweep it again.
+
+        Cost: 1 read unit per 4 KB of the thread's row, at most every ten seconds for a thread, and once after them;
+        concurrent checks share one read. A sweep, once, if it is deleted.
         """
         if thread_id in self._deleted_threads:
             return True
         if thread_id in self._alive:
+            self._look_later(thread_id)
             return False
         check = self._checks.get(thread_id)
         if check is None or check.get_loop() is not asyncio.get_running_loop():
@@ -118,14 +123,28 @@ class Tombstones:
             task.add_done_callback(lambda _: self._sweeps.pop(thread_id, None))
 
     async def close(self) -> None:
-        """Do now, as far as there is time, the sweeps that are due later; leave looks nobody waits for any more."""
-        due, waiting = list(self._sweeps), [*self._sweeps.values(), *self._checks.values()]
+        """Do now, as far as there is time, the sweeps and looks that are due later."""
+        due, to_look_at = list(self._sweeps), list(self._looks)
+        waiting = [*self._sweeps.values(), *self._looks.values(), *self._checks.values()]
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
         for thread_id in due:
             with suppress(ChainlitDynamoDBError):
                 await self._sweep(thread_id)
+        for thread_id in to_look_at:
+            with suppress(ChainlitDynamoDBError):
+                await self._look(thread_id)
+
+    def _look_later(self, thread_id: str) -> None:
+        if thread_id not in self._looks:
+            task = self._looks[thread_id] = asyncio.create_task(self._look_again(thread_id))
+            task.add_done_callback(lambda _: self._looks.pop(thread_id, None))
+
+    async def _look_again(self, thread_id: str) -> None:
+        await asyncio.sleep(CHECK_EVERY_SECONDS)
+        with suppress(ChainlitDynamoDBError):  # whoever writes next looks anyway
+            await self._look(thread_id)
 
     async def _look(self, thread_id: str) -> bool:
         policy = self._rows.retry.write

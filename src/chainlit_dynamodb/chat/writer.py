@@ -152,7 +152,9 @@ class Writer:
     async def discard(self, pk: str) -> None:
         """Drop what waits in a partition, answering its callers, and let finish what is under way."""
         for key in [key for key in self._overflow if key.pk == pk]:
-            _answer(self._overflow.pop(key).done, None)
+            outside = self._overflow.pop(key)
+            self._spill.drop(outside.place)
+            _answer(outside.done, None)
         for lane in list(self._partitions.get(pk, {}).values()):
             entry, lane.waiting = lane.waiting, None
             if entry is not None:

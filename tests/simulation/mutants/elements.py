@@ -55,7 +55,12 @@ ELEMENTS = (
         "await self._drop(change.assign.get(OBJECT_KEY))",
         "pass",
     ),
-    Mutant("the file of a write that waited stays", Elements.upsert, "await self._drop(own.get(OBJECT_KEY))", "pass"),
+    Mutant(
+        "what was written while it went stays",
+        Elements.upsert,
+        "await self._take_back(key, own.get(OBJECT_KEY))",
+        "pass",
+    ),
     Mutant(
         "files stay", Elements._drop, "await self._files.delete(object_key, may_be_missing=may_be_missing)", "pass"
     ),
