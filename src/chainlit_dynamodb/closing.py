@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable
 from typing import Final, Protocol
 
+from chainlit_dynamodb.errors import ConfigurationError
 from chainlit_dynamodb.patience import Patience
 from chainlit_dynamodb.server_stop import hear_of_stop
 
@@ -41,7 +43,12 @@ class Closing:
             patience: Ends when closing begins.
             writer: Has the pending changes.
             *parts: What was opened, in the order in which it is let go of.
+
+        Raises:
+            ConfigurationError: The time makes no sense.
         """
+        if not 0 <= seconds < math.inf:
+            raise ConfigurationError("close_seconds must be a number of seconds, 0 or more.")
         self._seconds = seconds
         self._patience = patience
         self._writer = writer
@@ -49,12 +56,16 @@ class Closing:
         self._begun_at: float | None = None
         hear_of_stop(self)
 
-    def begin(self) -> float:
-        """Let go of whoever waits, and return how many seconds closing may take. Doing it again changes nothing."""
+    def begin(self) -> None:
+        """Let go of whoever waits. From now on the time runs; doing it again changes nothing."""
         self._patience.end()
         if self._begun_at is None:
             self._begun_at = time.monotonic()
-        return self._seconds
+
+    async def finish(self) -> None:
+        """Close, if that was begun and nobody has done it."""
+        if self._begun_at is not None:
+            await self.close()
 
     async def close(self) -> None:
         """Write what is pending, say what could not be written, and let go of all parts. Never raises."""

@@ -1,11 +1,11 @@
 """Hears that the server stops before it waits for open connections, which may wait for the table themselves.
 
-Chainlit closes its data layer last of all. Until then uvicorn waits, without end, for every request to be answered.
+Chainlit closes its data layer last of all. Where it is mounted in another app it does not, for its lifespan does not run.
 """
 
 from __future__ import annotations
 
-import math
+import sys
 from functools import wraps
 from socket import socket
 from typing import Any, Final, Protocol
@@ -17,8 +17,11 @@ import uvicorn
 class Hearing(Protocol):
     """What is closed at the end."""
 
-    def begin(self) -> float:
-        """Prepare to be closed, and return how many seconds that may take."""
+    def begin(self) -> None:
+        """Prepare to be closed."""
+
+    async def finish(self) -> None:
+        """Close, if that has not happened."""
 
 
 _hearing: Final[WeakSet[Hearing]] = WeakSet()
@@ -37,10 +40,23 @@ def _telling() -> Any:
 
     @wraps(shutdown)
     async def telling(server: uvicorn.Server, sockets: list[socket] | None = None) -> None:
-        seconds = [closing.begin() for closing in list(_hearing)]
-        if seconds and server.config.timeout_graceful_shutdown is None:
-            server.config.timeout_graceful_shutdown = math.ceil(max(seconds))
+        hearing = list(_hearing) if _serves_chainlit(server.config.loaded_app) else []
+        for closing in hearing:
+            closing.begin()
         await shutdown(server, sockets)
+        for closing in hearing:
+            await closing.finish()
 
     setattr(telling, _MARK, True)
     return telling
+
+
+def _serves_chainlit(app: Any, depth: int = 10) -> bool:
+    """Return whether an app is Chainlit's, or wraps or mounts it; other servers of the process may come and go."""
+    if app is getattr(sys.modules.get("chainlit.server"), "app", None):
+        return app is not None
+    inner = [
+        getattr(app, "app", None),
+        *(getattr(route, "app", None) for route in getattr(app, "routes", None) or ()),
+    ]
+    return depth > 0 and any(_serves_chainlit(each, depth - 1) for each in inner if each is not None)

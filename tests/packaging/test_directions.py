@@ -28,7 +28,7 @@ ALLOWED = {
     "patience": set[str](),
     "decorators": {"patience", "session", "errors"},
     "server_stop": set[str](),
-    "closing": {"patience", "server_stop"},
+    "closing": {"patience", "server_stop", "errors"},
     "arguments": {"dynamodb"},
     "snapshots": {"arguments", "session", "chat", "schema"},
     "attachments": {"chat", "storage", "schema", "errors"},
