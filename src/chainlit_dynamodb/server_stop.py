@@ -1,6 +1,6 @@
 """Hears that the server stops before it waits for open connections, which may wait for the table themselves.
 
-Chainlit closes its data layer last of all. Where it is mounted in another app it does not, for its lifespan does not run.
+Chainlit closes its data layer last of all, or never: mounted in another app, its lifespan does not run.
 """
 
 from __future__ import annotations

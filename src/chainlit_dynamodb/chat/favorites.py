@@ -66,7 +66,7 @@ class Favorites:
         stamp = self._rows.stamps.next()
 
         async def store() -> bool:
-            await self._writer.flush(key.pk)
+            await self._writer.settle(key)  # what is told of a message may be told before it is stored
             is_there = await self._store(key, update, stamp)
             if favorite and is_there:
                 self._recent.touch(partition, "\0".join(key), index_sk)

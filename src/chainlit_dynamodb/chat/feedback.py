@@ -146,7 +146,7 @@ class Feedback:
 
     async def _read_state(self, thread_id: str, step_id: str) -> _State | None:
         step, thread = step_key(thread_id, step_id), thread_key(thread_id)
-        await self._writer.flush(step.pk)
+        await self._writer.settle(step, thread)  # what is told of a message may be told before it is stored
         markers = {value: feedback_key(thread_id, value) for value in FEEDBACK_VALUES}
         found = await self._rows.get_many(
             [step, thread, *markers.values()],

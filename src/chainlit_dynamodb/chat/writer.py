@@ -149,6 +149,14 @@ class Writer:
         if pending:
             await asyncio.wait(pending, timeout=timeout_seconds)
 
+    async def settle(self, *keys: Key) -> None:
+        """Wait, however long it takes, until what is now pending for some rows is done, or has failed."""
+        lanes = [lane for key in keys if (lane := self._partitions.get(key.pk, {}).get(key.sk))]
+        pending = [entry.done for lane in lanes for entry in lane.entries()]
+        pending += [outside.done for key in keys if (outside := self._overflow.get(key))]
+        if pending:
+            await asyncio.wait(pending)
+
     async def discard(self, pk: str) -> None:
         """Drop what waits in a partition, answering its callers, and let finish what is under way."""
         for key in [key for key in self._overflow if key.pk == pk]:

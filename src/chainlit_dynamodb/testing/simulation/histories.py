@@ -88,11 +88,16 @@ class Histories:
                 call.error = "what it changes may not have been there"
 
     def _has_what_it_needs(self, needs: Register, call: Call) -> bool:
-        """Return whether what a call changes was there; a process keeps what is early for what it makes itself."""
+        """Return whether what a call changes was there, or its process makes it.
+
+        It keeps what is early for a thread, and waits for a step that it was told of before.
+        """
         if self.is_there(needs, call.started):
             return True
         made = [write for write in self._writes.get(needs, ()) if write.call.process == call.process]
-        return needs[0] == "thread" and any(_is_done(write, math.inf) for write in made)
+        if needs[0] == "step":
+            made = [write for write in made if write.call.serial < call.serial and not write.call.queue]
+        return any(_is_done(write, math.inf) for write in made)
 
     def _void_what_came_after_ends(self) -> None:
         """A process that was told of a deletion does nothing with what it is told later, done or not.

@@ -286,14 +286,13 @@ class Visitor:
             Feedback(forId=act.thing, threadId=self.visit.chat, value=value, comment=comment),
             self.layer,
         )
-        write = Write(("step", self.visit.chat, act.thing, "feedback"), (value, comment))
+        place = ("step", self.visit.chat, act.thing)
+        write = Write((*place, "feedback"), (value, comment), needs=(*place, "output"))
         ask = lambda: layer.upsert_feedback(feedback)  # noqa: E731
         task = self._start("upsert_feedback", f"{act.thing} {value} #{act.number}", (write,), ask)
         for call in await self._wait(task):
             if call.answer:
                 self._feedback_ids[act.thing] = call.answer
-            elif not call.error:
-                call.error = "there is no such step"
 
     async def _unlike(self, act: Act) -> None:
         feedback_id, layer = self._feedback_ids.get(act.thing), self.layer
