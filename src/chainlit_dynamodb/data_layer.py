@@ -208,7 +208,7 @@ class DynamoDBDataLayer(BaseDataLayer):
             content, thread_id = await element_content(element), fields["threadId"]
             if not fields.get("forId"):
                 return
-            if not await may_touch(thread_id, self.get_thread_author):
+            if not await may_touch(thread_id, partial(self._store.threads.author, for_a_write=True)):
                 logger.warning("An element for another user's thread is refused: thread %r", thread_id)
                 return
             file = None if content is None else file_of(fields, content, session_user_id())

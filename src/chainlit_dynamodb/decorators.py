@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import wraps
-from typing import Any, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 from chainlit.data.utils import queue_until_user_message
 from chainlit.types import PageInfo, PaginatedResponse, ThreadDict
@@ -18,6 +18,8 @@ from chainlit_dynamodb.patience import A_MOMENT_SECONDS, AWAITED_SECONDS, Patien
 from chainlit_dynamodb.session import in_session, waits_for_visitor
 
 logger = logging.getLogger("chainlit.DynamoDB")
+
+_SHOWN_ID_CHARS: Final = 100
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -62,23 +64,30 @@ def queued(method: Method[P]) -> Method[P]:
 def in_background(method: Method[P]) -> Method[P]:
     """Turn a failure into one line of the log; nobody is there to catch it.
 
-    A refusal by the table is logged by the write path already, with the ids.
+    What the write path refuses it has logged already.
     """
 
     @wraps(method)
     async def quiet(*args: P.args, **kwargs: P.kwargs) -> None:
-        call = method(*args, **kwargs)
+        call, subject = method(*args, **kwargs), _id_of(*args[1:2])
         del args, kwargs
         try:
             await call
         except InvalidIdError as exc:
             logger.warning("%s: not stored: %s", method.__name__, exc)
         except ChainlitDynamoDBError as exc:
-            logger.debug("%s: %s", method.__name__, exc)
+            level = logging.DEBUG if exc.is_logged else logging.ERROR
+            logger.log(level, "%s: not stored: %s: %s", method.__name__, subject, exc)
         except Exception as exc:  # noqa: BLE001 - what it was given is no step or element; its text may be content
             logger.error("%s: not stored: %s", method.__name__, type(exc).__name__)
 
     return quiet
+
+
+def _id_of(subject: Any = None) -> str:
+    """Return the id of a step or an element, for the log."""
+    found = subject.get("id") if isinstance(subject, dict) else getattr(subject, "id", subject)
+    return found[:_SHOWN_ID_CHARS] if isinstance(found, str) else "?"
 
 
 class UnansweredError(TransientError, HTTPException):

@@ -28,7 +28,13 @@ from typing import Any
 
 
 class ChainlitDynamoDBError(Exception):
-    """Root of all errors raised by this package."""
+    """Root of all errors raised by this package.
+
+    Attributes:
+        is_logged: The log tells of it already, with the ids of what is lost.
+    """
+
+    is_logged: bool = False
 
 
 class ConfigurationError(ChainlitDynamoDBError):

@@ -12,7 +12,10 @@ from chainlit.logger import logger as chainlit_logger
 from chainlit.types import Feedback
 from chainlit.user import User
 
-from tests.contract.chats import enter_chat, message, one_engine, page_of, tool
+from chainlit_dynamodb.errors import RequestError
+from chainlit_dynamodb.testing.transports import Failing
+from tests.contract.chats import enter_chat, message, one_engine, page_of, start_thread, tool
+from tests.wiring import wrap
 
 SECRET = "a most private thing"
 
@@ -71,3 +74,17 @@ async def test_a_quiet_log_asks_for_no_capacity(layer: Any) -> None:
     counting = wrap(layer, Counting)
     await layer.get_user("alice")
     assert all("ReturnConsumedCapacity" not in request for _, request in counting.requests)
+
+
+@one_engine
+async def test_what_ends_before_the_write_path_has_it_is_logged_once_with_its_id(
+    layer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    await start_thread(layer)
+    error = RequestError("UpdateItem", "AccessDeniedException", "no")
+    wrap(layer, lambda inner: Failing(inner, error, "UpdateItem"))
+    await layer.create_element(Text(id="e1", name="a", content="secret words", for_id="s1", thread_id="t1"))
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert "e1" in line
+    assert "AccessDenied" in line
+    assert "secret" not in line

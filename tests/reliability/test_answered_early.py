@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,6 +12,7 @@ from chainlit.types import Feedback
 from chainlit.user import User
 
 from chainlit_dynamodb import DynamoDBDataLayer
+from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.errors import TransientError
 from chainlit_dynamodb.patience import Patience
 from chainlit_dynamodb.testing.faults import FaultPlan, FaultProxy
@@ -100,3 +102,21 @@ async def test_the_chat_of_somebody_who_could_not_be_looked_up_is_in_their_list(
     proxy.plan = FaultPlan()
     await eventually(lambda: layer.backlog.changes == 0)
     assert "t2" in await listed(make_layer())
+
+
+async def test_feedback_and_a_star_wait_for_the_message_they_are_about(
+    layer: DynamoDBDataLayer, proxy: FaultProxy, make_layer: MakeLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(vars(Writer)["flush"].__kwdefaults__, "timeout_seconds", 0.1)
+    proxy.plan = AWAY
+    telling = asyncio.create_task(layer.create_step(message("s2")))
+    await asyncio.sleep(0.1)
+    liking = asyncio.create_task(layer.upsert_feedback(Feedback(forId="s2", threadId="t1", value=1)))
+    await layer.set_step_favorite(message("s2"), True)
+    await asyncio.wait({liking})
+    proxy.plan = FaultPlan()
+    await telling
+    await eventually(lambda: layer.backlog.changes == 0)
+    liking.exception()
+    assert (await steps_of(make_layer()))["s2"]["feedback"]["value"] == 1
+    assert [step["id"] for step in await make_layer().get_favorite_steps("alice")] == ["s2"]

@@ -175,6 +175,7 @@ class Elements:
             object_key = await self._files.store(file)
         except StorageError as exc:
             logger.error("Not stored: %s %s: %s", key.pk, key.sk, exc)
+            exc.is_logged = True
             if not row and not isinstance(exc, TransientStorageError):  # else nor would it take the deletion
                 await self._withdraw(key, file)
             raise

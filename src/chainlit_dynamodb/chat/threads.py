@@ -133,8 +133,12 @@ class Threads:
             self._recent.touch(user_threads_pk(user_id), thread_id, activity_sk(moment))
         await outcome(self._enter(thread_id, ThreadChange(activity=moment, stamp=self._rows.stamps.next())))
 
-    async def author(self, thread_id: str) -> str:
+    async def author(self, thread_id: str, *, for_a_write: bool = False) -> str:
         """Return the identifier of a thread's owner, or "" if there is no such thread or it has none.
+
+        Args:
+            thread_id: The thread.
+            for_a_write: Ask as long as a write is tried.
 
         Raises:
             InvalidIdError: The id cannot be part of a key.
@@ -143,7 +147,8 @@ class Threads:
         """
         key = thread_key(thread_id)
         await self._writer.flush(key.pk)
-        row = await self._rows.get(key, attributes=[USER_ID, USER_IDENTIFIER]) or {}
+        policy = self._rows.retry.write if for_a_write else None
+        row = await self._rows.get(key, attributes=[USER_ID, USER_IDENTIFIER], policy=policy) or {}
         return str(row.get(USER_IDENTIFIER) or row.get(USER_ID) or "")
 
     def _enter(self, thread_id: str, change: ThreadChange) -> asyncio.Future[None] | None:

@@ -248,6 +248,7 @@ class Writer:
             await entry.apply(key, entry.change)
         except ChainlitDynamoDBError as exc:
             logger.error("Not stored: %s %s: %s", key.pk, key.sk, exc)
+            exc.is_logged = True
             self._finish(entry, exc)
         except asyncio.CancelledError as exc:
             self._finish(entry, exc)
