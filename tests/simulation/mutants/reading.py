@@ -54,7 +54,7 @@ READING = (
     Mutant(
         "feedback comes before the step it is about",
         Feedback._read_state,
-        "await self._writer.flush(step.pk)",
+        "await self._writer.settle(step, thread)",
         "pass",
     ),
     Mutant(
