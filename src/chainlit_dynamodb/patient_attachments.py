@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
-from contextlib import suppress
-from pathlib import Path
-from typing import Final
+from collections.abc import Awaitable
+from contextlib import AbstractAsyncContextManager
+from typing import Final, TypeVar
 
-from chainlit_dynamodb.chat.changes import Content, File
+from chainlit_dynamodb.chat.changes import File
 from chainlit_dynamodb.chat.files import Attachments
 from chainlit_dynamodb.dynamodb.retry import Retries, RetryPolicy
 from chainlit_dynamodb.errors import StorageError, TransientStorageError
+from chainlit_dynamodb.waiting_room import WaitingRoom
 
-CONCURRENCY: Final = 6
-"""Less than a storage client's threads, so that URLs are signed while the storage holds all of these up."""
+CONCURRENCY: Final = 4
+CONCURRENT_DELETIONS: Final = 3
+"""Together less than a storage client's threads, so that URLs are signed while the storage holds all of these up."""
+TRY_SECONDS: Final = 600.0
+"""A storage that says nothing for so long, however large the file, is away."""
+
+T = TypeVar("T")
 
 
 class PatientAttachments:
@@ -35,9 +39,14 @@ class PatientAttachments:
         self._attachments = attachments
         self._policy = policy
         self._retries = Retries("files", service="The storage", transient=TransientStorageError)
-        self._slots = asyncio.Semaphore(CONCURRENCY)
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._closed = False
+        self._uploads, self._deletions = _Slots(CONCURRENCY), _Slots(CONCURRENT_DELETIONS)
+        self._room = WaitingRoom()
+        self._life = 1
+        self._is_closed = False
+
+    def kept(self, file: File) -> AbstractAsyncContextManager[None]:
+        """Keep a file that waits, as long as a block lasts: `upload` belongs inside of one."""
+        return self._room.kept(file)
 
     async def upload(self, file: File) -> str:
         """Store a file and return the key it really has.
@@ -46,13 +55,8 @@ class PatientAttachments:
             StorageError: It was refused for good.
             TransientStorageError: The storage was away for longer than it is tried.
         """
-        copy = _Copy(file)
-        try:
-            if self._slots.locked() and not isinstance(file.content, Path):
-                await copy.make(self._waiting_room())
-            return await self._retries.run(self._policy, self._upload_once, file, copy)
-        finally:
-            await copy.delete()
+        self._is_closed = False
+        return await self._retries.run(self._policy, self._upload_once, file, self._life)
 
     async def delete(self, object_key: str, *, may_be_missing: bool = False) -> None:
         """Delete a file.
@@ -64,7 +68,8 @@ class PatientAttachments:
         Raises:
             StorageError: It may still be there.
         """
-        await self._retries.run(self._policy, self._delete_once, object_key, may_be_missing)
+        life = 0 if self._is_closed else self._life
+        await self._retries.run(self._policy, self._delete_once, object_key, may_be_missing, life)
 
     async def url(self, object_key: str) -> str:
         """Return a fresh URL that opens a file for a while. It is tried once: somebody waits.
@@ -75,70 +80,53 @@ class PatientAttachments:
         return await self._attachments.url(object_key)
 
     async def close(self) -> None:
-        """Give up what still waits, at its next try, and give the disk back its room."""
-        self._closed = True
-        folder, self._folder = self._folder, None
-        if folder is not None:
-            await asyncio.to_thread(folder.cleanup)
+        """Give up what still waits, at its next try, and give the disk back its room. An upload opens it again."""
+        self._life += 1
+        self._is_closed = True
+        await self._room.close()
 
-    async def _upload_once(self, file: File, copy: _Copy) -> str:
+    async def _upload_once(self, file: File, life: int) -> str:
         try:
-            async with self._slots:
-                return await self._attachments.upload(file)
+            async with self._uploads.of_this_loop():
+                return await _in_time(self._attachments.upload(file))
         except TransientStorageError as exc:
-            failure = self._failure(exc)
-        if not self._closed:
-            await copy.make(self._waiting_room())
+            failure = self._failure(exc, life)
+        if life == self._life:
+            await self._room.keep(file)
         raise failure
 
-    async def _delete_once(self, object_key: str, may_be_missing: bool) -> None:
+    async def _delete_once(self, object_key: str, may_be_missing: bool, life: int) -> None:
         try:
-            async with self._slots:
-                return await self._attachments.delete(object_key, may_be_missing=may_be_missing)
+            async with self._deletions.of_this_loop():
+                return await _in_time(self._attachments.delete(object_key, may_be_missing=may_be_missing))
         except TransientStorageError as exc:
-            failure = self._failure(exc)
+            failure = self._failure(exc, life)
         raise failure
 
-    def _failure(self, error: TransientStorageError) -> StorageError:
+    def _failure(self, error: TransientStorageError, life: int) -> StorageError:
         """Say the same in a new error, for the frames of the old one hold the content; final once this is closed."""
-        return StorageError(f"Given up at close: {error}") if self._closed else TransientStorageError(str(error))
-
-    def _waiting_room(self) -> Path:
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="chainlit-dynamodb-")
-        return Path(self._folder.name)
+        if life < self._life:
+            return StorageError(f"Given up at close: {error}")
+        return TransientStorageError(str(error))
 
 
-class _Copy:
-    """A copy on disk of a file that waits, if one is made."""
+class _Slots:
+    """So many at a time. A semaphore belongs to one event loop, a layer may live in several, one after the other."""
 
-    def __init__(self, file: File) -> None:
-        self._file = file
-        self._path: Path | None = None
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._semaphore: asyncio.Semaphore | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def make(self, folder: Path) -> None:
-        """Let the file have its content there from now on; without room on the disk, it stays where it is."""
-        if self._path is None:
-            with suppress(OSError):
-                self._path = self._file.content = await asyncio.to_thread(_written, self._file.content, folder)
-
-    async def delete(self) -> None:
-        """Delete the copy."""
-        if self._path is not None:
-            await asyncio.to_thread(self._path.unlink, missing_ok=True)
+    def of_this_loop(self) -> asyncio.Semaphore:
+        loop = asyncio.get_running_loop()
+        if self._semaphore is None or self._loop is not loop:
+            self._semaphore, self._loop = asyncio.Semaphore(self._count), loop
+        return self._semaphore
 
 
-def _written(content: Content, folder: Path) -> Path:
-    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as copy:
-        path = Path(copy.name)
-        try:
-            if isinstance(content, Path):
-                with content.open("rb") as original:
-                    shutil.copyfileobj(original, copy)
-            else:
-                copy.write(content.encode("utf-8", "replace") if isinstance(content, str) else content)
-            copy.flush()
-        except BaseException:  # a full disk gets its room back; raised again
-            path.unlink()
-            raise
-    return path
+async def _in_time(call: Awaitable[T]) -> T:
+    try:
+        return await asyncio.wait_for(call, TRY_SECONDS)
+    except asyncio.TimeoutError as exc:
+        raise TransientStorageError(f"no answer within {TRY_SECONDS:.0f} s") from exc

@@ -26,10 +26,13 @@ from chainlit_dynamodb import (
 from chainlit_dynamodb.ops.create_bucket import create_bucket
 from chainlit_dynamodb.patient_attachments import CONCURRENCY
 from chainlit_dynamodb.testing.faults import FaultPlan, FaultProxy
+from chainlit_dynamodb.testing.transports import Gated
+from chainlit_dynamodb.waiting_room import IN_MEMORY_BYTES
 from tests.contract.chats import living, message, start_thread
 from tests.reliability.conftest import MakeLayer, Rows, dynamodb_local
 from tests.reliability.values import KB
 from tests.reliability.waiting import eventually
+from tests.wiring import wrap
 
 pytestmark = dynamodb_local
 
@@ -272,3 +275,36 @@ async def test_the_start_check_does_not_wait_for_a_storage_that_is_away(make_lay
     layer = make_layer(storage_provider=away)
     with pytest.raises(TransientStorageError):
         await asyncio.wait_for(layer.check(), 2)
+
+
+async def test_a_file_outlasts_its_session_while_the_table_is_away(
+    make_layer: MakeLayer, storage: LocalStorageClient, tmp_path: Path
+) -> None:
+    layer = make_layer()
+    await start_thread(layer)
+    original = tmp_path / "session" / "a.txt"
+    original.parent.mkdir()
+    original.write_text("uploaded by a browser")
+    gated = wrap(layer, lambda inner: Gated(inner, "UpdateItem"))
+    element = File(id="e1", name="a.txt", path=str(original), for_id="s1", thread_id="t1")
+    creating = asyncio.create_task(layer.create_element(element))
+    await gated.arrived.wait()
+    original.unlink()  # "New Chat": Chainlit deletes the session's folder
+    gated.gate.set()
+    await creating
+    assert len(await urls_of(layer)) == 1
+
+
+async def test_files_take_no_memory_while_the_table_is_away(
+    make_layer: MakeLayer, storage: LocalStorageClient, room: Path
+) -> None:
+    layer = make_layer()
+    await start_thread(layer)
+    gated = wrap(layer, lambda inner: Gated(inner, "UpdateItem"))
+    tasks = [asyncio.create_task(layer.create_element(text(f"e{n}", "x" * MB))) for n in range(30)]
+    await gated.arrived.wait()
+    await eventually(lambda: len(copies(room)) == 30 - IN_MEMORY_BYTES // MB)
+    gated.gate.set()
+    await asyncio.gather(*tasks)
+    assert copies(room) == []
+    assert len(await urls_of(layer)) == 30

@@ -95,12 +95,21 @@ class StepChange:
 
 @dataclass
 class File:
-    """The content of an element, and where it shall go. While it waits, its content may move to the disk."""
+    """The content of an element, and where it shall go.
+
+    Attributes:
+        object_key: Its key in the storage.
+        content: What it holds, or where that is. While it waits, this may move to the disk.
+        mime: Its type.
+        name: Its name, for who downloads it.
+        is_kept: Its content is on disk, and nobody's but the write's.
+    """
 
     object_key: str
     content: Content
     mime: str
     name: str
+    is_kept: bool = False
 
 
 @dataclass(frozen=True)

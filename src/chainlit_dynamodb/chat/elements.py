@@ -154,7 +154,7 @@ class Elements:
         Returns:
             Whether the element is still there.
         """
-        async with self._uploads.setdefault(key, asyncio.Lock()):
+        async with self._files.kept(file), self._uploads.setdefault(key, asyncio.Lock()):
             if await self._went_meanwhile(key, own):
                 return False
             object_key = await self._upload(key, own, file, stamp)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
@@ -34,10 +35,17 @@ class Attachments(Protocol):
         """Return a URL that opens the file for a while. Raises StorageError."""
 
 
+class PatientAttachments(Attachments, Protocol):
+    """Where files are kept that may have to wait."""
+
+    def kept(self, file: File) -> AbstractAsyncContextManager[None]:
+        """Keep a file that waits, as long as a block lasts."""
+
+
 class Files:
     """Keeps files in a storage, if there is one."""
 
-    def __init__(self, attachments: Attachments | None) -> None:
+    def __init__(self, attachments: PatientAttachments | None) -> None:
         """Take the storage; without one, nothing is uploaded, deleted or signed."""
         self._attachments = attachments
         self._warned = False
@@ -48,6 +56,10 @@ class Files:
             self._warned = True
             logger.warning("Files of elements are not kept: pass storage_provider= to keep them")
         return self._attachments is not None
+
+    def kept(self, file: File) -> AbstractAsyncContextManager[None]:
+        """Keep a file for a block in which it waits: Chainlit may delete it with its session."""
+        return nullcontext() if self._attachments is None else self._attachments.kept(file)
 
     async def store(self, file: File) -> str | None:
         """Store a file.
