@@ -39,6 +39,8 @@ _FAKE_ACCOUNT = {
 }
 _app_root = tempfile.TemporaryDirectory(prefix="chainlit-app-root-")
 _used: dict[str, str] = {}
+_RAN = "ran"
+_MISSING = "MISSING"
 
 
 def pytest_configure() -> None:
@@ -53,6 +55,20 @@ def pytest_unconfigure() -> None:
     _app_root.cleanup()
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell, as a worker of pytest-xdist, which engines this process used."""
+    if output := getattr(session.config, "workeroutput", None):
+        output["engines"] = _used
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear which engines a worker used; one that is missing anywhere is missing."""
+    for name, state in getattr(node, "workeroutput", {}).get("engines", {}).items():
+        if _used.get(name) != _MISSING:
+            _used[name] = state
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say which engines really ran."""
     states = "; ".join(f"{name} {state}" for name, state in sorted(_used.items())) or "none was needed"
@@ -60,7 +76,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def _missing(name: str, error: EngineMissingError) -> None:
-    _used[name] = "MISSING"
+    _used[name] = _MISSING
     if name in required_engines():
         pytest.fail(f"{name} is required: {error}", pytrace=False)
     pytest.skip(f"{name}: {error}")
@@ -72,7 +88,7 @@ def _entered(name: str, engine: AbstractContextManager[Engine], stack: ExitStack
     except EngineMissingError as error:
         _missing(name, error)
         raise
-    _used[name] = "ran"
+    _used[name] = _RAN
     return url
 
 
@@ -119,7 +135,7 @@ def chromium_path() -> str:
     except EngineMissingError as error:
         _missing(CHROMIUM, error)
         raise
-    _used[CHROMIUM] = "ran"
+    _used[CHROMIUM] = _RAN
     return path
 
 
