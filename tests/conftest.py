@@ -11,6 +11,8 @@ from typing import Any
 
 import botocore.session
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from chainlit_dynamodb.ops.create_table import create_table
 from chainlit_dynamodb.testing import engines
@@ -28,6 +30,13 @@ from chainlit_dynamodb.testing.engines import (
 from chainlit_dynamodb.testing.missing import EngineMissingError
 
 REGION = "us-east-1"
+HEAVY = (
+    "tests/browser/",
+    "tests/reliability/test_memory.py",
+    "tests/simulation/test_campaign.py",
+    "tests/soak/",
+)
+"""What keeps all cores busy, or measures: never beside each other."""
 _FAKE_ACCOUNT = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
@@ -55,9 +64,22 @@ def pytest_unconfigure() -> None:
     _app_root.cleanup()
 
 
+class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """Keeps a file on one worker of pytest-xdist, and on one worker all that keeps the machine busy."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "heavy" if nodeid.startswith(HEAVY) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """Deal out the tests."""
+    return Scheduling(config, log)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Tell, as a worker of pytest-xdist, which engines this process used."""
-    if output := getattr(session.config, "workeroutput", None):
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
         output["engines"] = _used
 
 
