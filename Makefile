@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 SOURCES := $(wildcard src tests benchmarks)
 # Where Python itself tells of lines that run, from 3.12 on, coverage costs next to nothing; else up to twice the time.
 COVERAGE_CORE = $(shell $(BIN)/python -c 'import sys; print("sysmon" if hasattr(sys, "monitoring") else "ctrace")')
+# Most tests wait most of the time. tests/conftest.py says which may run beside which.
+PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo check test lint format build bench soak simulate matrix lowest engines clean
@@ -19,7 +21,7 @@ check: lint ## Check style, types and the unit tests, in seconds
 	$(BIN)/pytest -q tests/unit
 
 test: $(VENV)/.test engines lint ## Check and test everything, in minutes; COVERAGE=1 measures what the tests run
-	$(if $(COVERAGE),COVERAGE_CORE=$(COVERAGE_CORE) )$(BIN)/pytest$(if $(COVERAGE), --cov)
+	$(if $(COVERAGE),COVERAGE_CORE=$(COVERAGE_CORE) )$(BIN)/pytest $(PARALLEL)$(if $(COVERAGE), --cov)
 
 lint: $(VENV)/.test ## Check style and types
 	$(BIN)/ruff check $(SOURCES)

@@ -11,6 +11,8 @@ from typing import Any
 
 import botocore.session
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from chainlit_dynamodb.ops.create_table import create_table
 from chainlit_dynamodb.testing import engines
@@ -28,6 +30,13 @@ from chainlit_dynamodb.testing.engines import (
 from chainlit_dynamodb.testing.missing import EngineMissingError
 
 REGION = "us-east-1"
+HEAVY = (
+    "tests/browser/",
+    "tests/reliability/test_memory.py",
+    "tests/simulation/test_campaign.py",
+    "tests/soak/",
+)
+"""What keeps all cores busy, or measures: never beside each other."""
 _FAKE_ACCOUNT = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
@@ -39,6 +48,8 @@ _FAKE_ACCOUNT = {
 }
 _app_root = tempfile.TemporaryDirectory(prefix="chainlit-app-root-")
 _used: dict[str, str] = {}
+_RAN = "ran"
+_MISSING = "MISSING"
 
 
 def pytest_configure() -> None:
@@ -53,6 +64,33 @@ def pytest_unconfigure() -> None:
     _app_root.cleanup()
 
 
+class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """Keeps a file on one worker of pytest-xdist, and on one worker all that keeps the machine busy."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "heavy" if nodeid.startswith(HEAVY) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """Deal out the tests."""
+    return Scheduling(config, log)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell, as a worker of pytest-xdist, which engines this process used."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["engines"] = _used
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear which engines a worker used; one that is missing anywhere is missing."""
+    for name, state in getattr(node, "workeroutput", {}).get("engines", {}).items():
+        if _used.get(name) != _MISSING:
+            _used[name] = state
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say which engines really ran."""
     states = "; ".join(f"{name} {state}" for name, state in sorted(_used.items())) or "none was needed"
@@ -60,7 +98,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def _missing(name: str, error: EngineMissingError) -> None:
-    _used[name] = "MISSING"
+    _used[name] = _MISSING
     if name in required_engines():
         pytest.fail(f"{name} is required: {error}", pytrace=False)
     pytest.skip(f"{name}: {error}")
@@ -72,7 +110,7 @@ def _entered(name: str, engine: AbstractContextManager[Engine], stack: ExitStack
     except EngineMissingError as error:
         _missing(name, error)
         raise
-    _used[name] = "ran"
+    _used[name] = _RAN
     return url
 
 
@@ -119,7 +157,7 @@ def chromium_path() -> str:
     except EngineMissingError as error:
         _missing(CHROMIUM, error)
         raise
-    _used[CHROMIUM] = "ran"
+    _used[CHROMIUM] = _RAN
     return path
 
 

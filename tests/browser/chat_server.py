@@ -16,9 +16,9 @@ import botocore.config
 import botocore.session
 
 import chainlit_dynamodb
-from chainlit_dynamodb.ops.embedded import free_port
 from tests.cli.processes import Served
 from tests.conftest import REGION
+from tests.ports import free_port
 
 DEMO = Path(chainlit_dynamodb.__file__).parent / "demo"
 TABLE = "chainlit-demo"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from chainlit_dynamodb.ops.embedded import free_port
 from tests.cli.processes import PATIENCE_SECONDS, Served
+from tests.ports import free_port
 
 COMMAND = [sys.executable, "-m", "chainlit_dynamodb.cli.main"]
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from chainlit_dynamodb.cli.main import main
 from chainlit_dynamodb.errors import AccessDeniedError
 from chainlit_dynamodb.ops.create_bucket import create_bucket
-from chainlit_dynamodb.ops.embedded import free_port
+from tests.ports import free_port
 from tests.storage.fake_service import Answer, fake_service
 
 

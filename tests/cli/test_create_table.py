@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 
 from chainlit_dynamodb.cli.main import main
 from chainlit_dynamodb.ops import aws
-from chainlit_dynamodb.ops.embedded import free_port
 from chainlit_dynamodb.schema import TableSpec
+from tests.ports import free_port
 
 
 def create(table: str, url: str, *options: str) -> Result:

@@ -24,7 +24,7 @@ from tests.cli.conftest import COMMAND, Serve
 from tests.cli.processes import Served, wait_for
 from tests.cli.test_demo import log_in
 from tests.contract.chats import enter_chat, message, start_thread
-from tests.outages import GRAY, WAYS, CutOff, engine_to_cut_off
+from tests.outages import GRAY, REFUSING, SILENT, WAYS, CutOff, engine_to_cut_off
 
 APP = str(Path(__file__).with_name("outage_app.py"))
 CHAINLIT = [sys.executable, "-m", "chainlit"]
@@ -168,10 +168,14 @@ def test_renaming_and_sharing_are_answered_in_time_though_only_writes_hang(
     assert wait_for(lambda: '"is_shared":true' in browser.ask(*THREAD).result().body.replace(" ", ""))
 
 
-@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
-    ("started_by", "number"),
-    [(name, signal.SIGTERM) for name in STARTED_BY] + [("run", signal.SIGINT)],
+    ("started_by", "number", "way"),
+    [
+        ("run", signal.SIGTERM, SILENT),
+        ("run", signal.SIGINT, REFUSING),
+        ("chainlit run, drop-in", signal.SIGTERM, REFUSING),
+        ("chainlit run, import", signal.SIGTERM, SILENT),
+    ],
     ids=lambda value: getattr(value, "name", value),
 )
 def test_a_signal_ends_the_server_in_time_and_it_says_what_was_lost(

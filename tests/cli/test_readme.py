@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from chainlit_dynamodb.ops.embedded import free_port
 from tests.cli.conftest import Cli, Serve
 from tests.cli.processes import PATIENCE_SECONDS, Served, listens
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

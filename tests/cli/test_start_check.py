@@ -16,10 +16,10 @@ import pytest
 
 from chainlit_dynamodb.ops.create_bucket import create_bucket
 from chainlit_dynamodb.ops.create_table import create_table
-from chainlit_dynamodb.ops.embedded import free_port
 from tests.cli.conftest import Cli, Serve
 from tests.cli.processes import Served, listens, wait_for
 from tests.cli.test_demo import log_in, threads
+from tests.ports import free_port
 
 APP = """
 import os

@@ -12,11 +12,11 @@ import pytest
 
 from chainlit_dynamodb import DynamoDBDataLayer, start_check
 from chainlit_dynamodb.errors import AccessDeniedError, SchemaError, StorageError, TransientError
-from chainlit_dynamodb.ops.embedded import free_port
 from chainlit_dynamodb.schema import TableSpec
 from chainlit_dynamodb.testing.transports import Counting, Failing, Gated
 from tests.conftest import REGION
 from tests.contract.chats import one_engine
+from tests.ports import free_port
 from tests.wiring import wrap
 
 

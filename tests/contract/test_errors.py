@@ -194,7 +194,7 @@ async def test_denied_access_reaches_the_caller(layer: Any, method: str) -> None
 
 
 async def test_an_endpoint_that_does_not_answer_is_transient() -> None:
-    from chainlit_dynamodb.ops.embedded import free_port
+    from tests.ports import free_port
 
     layer = DynamoDBDataLayer(
         "table",

@@ -13,12 +13,12 @@ from chainlit_dynamodb.dynamodb.endpoint import resolve_target
 from chainlit_dynamodb.dynamodb.expressions import Update
 from chainlit_dynamodb.dynamodb.table import Table
 from chainlit_dynamodb.errors import ConfigurationError, TransientError
-from chainlit_dynamodb.ops.embedded import free_port
 from tests.conftest import REGION
 from tests.engines.certificates import certified
 from tests.engines.conftest import AIOHTTP, MakeTransport, tried_for
 from tests.engines.tunnel import Tunnel
 from tests.engines.wire import HOST, Wire, answer, refusal
+from tests.ports import free_port
 
 KEY = {"PK": "p", "SK": "s"}
 FOUND = answer({"Item": {"x": {"N": "1"}}})

@@ -27,10 +27,10 @@ from chainlit_dynamodb.errors import (
     TransactionCancelledError,
     TransientError,
 )
-from chainlit_dynamodb.ops.embedded import free_port
 from tests.conftest import REGION
 from tests.engines.conftest import AIOHTTP, BOTO3, MakeTransport, boto3_client, tried_for
 from tests.engines.wire import BREAK, HOST, SILENCE, Wire, answer, refusal
+from tests.ports import free_port
 
 KEY = {"PK": "p", "SK": "s"}
 FOUND = answer({"Item": {"x": {"N": "1"}}})

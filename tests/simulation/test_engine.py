@@ -212,15 +212,11 @@ operations = st.lists(
 class Pair:
     """DynamoDB Local and the engine, with the same in them."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, table: str) -> None:
         self.client = client
-        self.table = f"sim-{uuid.uuid4().hex}"
-        create_table(client, self.table)
+        self.table = table
         self.engine = Engine(self.table, lambda: 0.0)
         self._tokens = uuid.uuid4().hex
-
-    def __repr__(self) -> str:
-        return self.table
 
     def both(self, operation: str, request: dict[str, Any]) -> tuple[Any, Any]:
         """Do an operation on both and return what both answer."""
@@ -322,23 +318,24 @@ def client(dynamodb_local_url: str) -> Any:
     return session.create_client("dynamodb", region_name=REGION, endpoint_url=dynamodb_local_url, config=unchecked)
 
 
-@pytest.fixture
-def pairs(client: Any) -> Iterator[list[Pair]]:
-    made: list[Pair] = []
-    yield made
-    for pair in made:
-        client.delete_table(TableName=pair.table)
+@pytest.fixture(scope="module")
+def table(client: Any) -> Iterator[str]:
+    name = f"sim-{uuid.uuid4().hex}"
+    create_table(client, name)
+    yield name
+    client.delete_table(TableName=name)
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+def empty(client: Any, table: str) -> None:
+    places = [{"PK": {"S": pk}, "SK": {"S": sk}} for pk in PKS for sk in SKS]
+    client.batch_write_item(RequestItems={table: [{"DeleteRequest": {"Key": place}} for place in places]})
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(operations=operations)
-def test_the_same_operations_have_the_same_answers(
-    client: Any, pairs: list[Pair], operations: list[Operation]
-) -> None:
-    pair = Pair(client)
-    pairs.append(pair)
+def test_the_same_operations_have_the_same_answers(client: Any, table: str, operations: list[Operation]) -> None:
+    empty(client, table)
+    pair = Pair(client, table)
     for operation, request in operations:
         if not pair.has_equals(operation, request):
             local, ours = pair.both(operation, request)

@@ -21,9 +21,9 @@ import botocore.session
 
 from chainlit_dynamodb import DynamoDBDataLayer
 from chainlit_dynamodb.ops.create_table import create_table
-from chainlit_dynamodb.ops.embedded import free_port
 from chainlit_dynamodb.testing.dynamodb_local import command_line
 from chainlit_dynamodb.testing.faults import FaultPlan, FaultProxy
+from tests.ports import free_port
 from tests.soak.check import Checker, records_of
 from tests.soak.ledger import read_ledgers
 

@@ -23,7 +23,6 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import chainlit_dynamodb
-from chainlit_dynamodb.ops.embedded import free_port
 from chainlit_dynamodb.storage.azure_blob import AzureBlobStorageClient
 from chainlit_dynamodb.storage.azure_data_lake import AzureStorageClient
 from chainlit_dynamodb.storage.base import StorageClient
@@ -31,6 +30,7 @@ from chainlit_dynamodb.storage.gcs import GCSStorageClient
 from chainlit_dynamodb.storage.local import LocalStorageClient
 from chainlit_dynamodb.storage.s3 import S3StorageClient
 from chainlit_dynamodb.testing.azurite import ACCOUNT_KEY
+from tests.ports import free_port
 
 from .data_lake_shim import data_lake
 from .documented import documented_client

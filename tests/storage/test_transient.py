@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from chainlit_dynamodb.errors import StorageError, TransientStorageError
-from chainlit_dynamodb.ops.embedded import free_port
 from chainlit_dynamodb.storage import azure_session, gcs, s3
 from chainlit_dynamodb.storage.azure_blob import AzureBlobStorageClient
 from chainlit_dynamodb.storage.azure_data_lake import AzureStorageClient
@@ -17,6 +16,7 @@ from chainlit_dynamodb.storage.gcs import GCSStorageClient
 from chainlit_dynamodb.storage.local import LocalStorageClient
 from chainlit_dynamodb.storage.s3 import S3StorageClient
 from chainlit_dynamodb.testing.azurite import ACCOUNT, ACCOUNT_KEY
+from tests.ports import free_port
 from tests.storage.conftest import SIGNER
 from tests.storage.documented import documented_client
 from tests.storage.fake_service import Answer, fake_service
