@@ -16,18 +16,6 @@ from tests.simulation.mutants.mutant import Mutant
 _TOMBSTONE = "self._rows.put(key, {DELETED_AT: clock.now(), **owner})"
 
 DELETING = (
-    Mutant(
-        "writes do not ask whether the thread is deleted",
-        Tombstones._look,
-        "if row and row.get(DELETED_AT) is not None:",
-        "if False:",
-    ),
-    Mutant(
-        "writes ask about the thread only before",
-        Steps._store,
-        "if await self._tombstones",
-        "if False and await self._tombstones",
-    ),
     Mutant("the process forgets what it deleted", Tombstones.mark_row, "self._deleted_rows[key] = True", "pass"),
     Mutant("a deleted thread gets no tombstone", ThreadDeletion.bury, _TOMBSTONE, "self._rows.delete(key)"),
     Mutant(
@@ -97,7 +85,6 @@ DELETING = (
         "condition=both(missing(BURIED_AT), equals(PK, key.pk))",
     ),
     Mutant("a second tombstone replaces the first", Rows.bury, "condition=missing(BURIED_AT)", "condition=None"),
-    Mutant("tombstones are not heeded", Rows.update, "condition = both(missing(BURIED_AT), condition)", "pass"),
     Mutant(
         "feedback does not heed tombstones",
         transactions.table_write,

@@ -11,6 +11,12 @@ _DROP = "        await self._drop(row.get(OBJECT_KEY), may_be_missing=is_announc
 _BURY = "        old = await (self._rows.bury(key, row) if leaves_tombstone else self._rows.delete(key)) or {}\n"
 
 ELEMENTS = (
+    Mutant(
+        "a loss is not logged",
+        Elements._upload,
+        'logger.error("Not stored: %s %s: %s", key.pk, key.sk, exc)',
+        "pass",
+    ),
     Mutant("an upload is not announced", Elements._upload, "await self._announce(key, fields, file)", "{}"),
     Mutant(
         "announcements replace what is there", Elements._announce, "condition=missing(OBJECT_KEY)", "condition=None"

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -33,14 +34,15 @@ class Mutant:
     def planted(self) -> Iterator[None]:
         """Exchange the code of the function, so that everybody who has imported it has the bug."""
         function = _plain(self.function)
-        sound, function.__code__ = function.__code__, self.code()
+        sound, function.__code__ = function.__code__, self.code
         try:
             yield
         finally:
             function.__code__ = sound
 
+    @cached_property
     def code(self) -> CodeType:
-        """Return the code of the function with the bug."""
+        """The code of the function with the bug."""
         function, module = _plain(self.function), inspect.getmodule(self.function)
         assert module is not None
         source = inspect.getsource(function)

@@ -51,12 +51,6 @@ WRITING = (
         "(outside := self._overflow.get(key))",
         "(outside := None)",
     ),
-    Mutant(
-        "a loss is not logged",
-        Writer._apply,
-        'logger.error("Not stored: %s %s: %s", key.pk, key.sk, exc)',
-        "pass",
-    ),
     Mutant("close does not wait", DynamoDBDataLayer.close, "self._close_seconds", "0"),
     Mutant(
         "close does not wait for what is more than one write",
