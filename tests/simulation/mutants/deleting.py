@@ -84,7 +84,6 @@ DELETING = (
         "condition=missing(BURIED_AT)",
         "condition=both(missing(BURIED_AT), equals(PK, key.pk))",
     ),
-    Mutant("a second tombstone replaces the first", Rows.bury, "condition=missing(BURIED_AT)", "condition=None"),
     Mutant(
         "feedback does not heed tombstones",
         transactions.table_write,
@@ -95,7 +94,6 @@ DELETING = (
     Mutant(
         "tombstones do not keep the feedback", burial.kept_of, "kept[FEEDBACK] = {VALUE: feedback[VALUE]}", "pass"
     ),
-    Mutant("tombstones are shown", burial.living, "if BURIED_AT not in row", ""),
     Mutant(
         "what a deleted turn has left is not tidied",
         Transcripts.get,

@@ -19,9 +19,11 @@ ELEMENTS = (
     ),
     Mutant("an upload is not announced", Elements._upload, "await self._announce(key, fields, file)", "{}"),
     Mutant(
-        "announcements replace what is there", Elements._announce, "condition=missing(OBJECT_KEY)", "condition=None"
+        "nobody looks again after an upload",
+        Elements._went_meanwhile,
+        "self._is_gone(key, fields) or await",
+        "False and await",
     ),
-    Mutant("announcements are shown", burial.is_announcement, "return ", "return False and "),
     Mutant(
         "announcements are never tidied",
         burial.outdated,
@@ -35,7 +37,6 @@ ELEMENTS = (
         "return [",
     ),
     Mutant("announcements are outdated at once", burial.may_still_arrive, "return ", "return False and "),
-    Mutant("an upload does not heed tombstones", Elements._upload, "if BURIED_AT in row:", "if False:"),
     Mutant("an older upload wins", Elements._upload, 'self._uploaded.get(key, "") > stamp', "False"),
     Mutant(
         "uploads of an element overlap",
@@ -44,30 +45,9 @@ ELEMENTS = (
         "asyncio.Lock()",
     ),
     Mutant(
-        "what was deleted during an upload is stored",
-        Elements.upsert,
-        "                await self._take_back(key, object_key)\n                return\n",
-        "                pass\n",
-    ),
-    Mutant(
-        "what was deleted during a write is kept",
-        Elements._store,
-        "await self._take_back(key, change.assign.get(OBJECT_KEY))",
-        "pass",
-    ),
-    Mutant(
-        "the file of a refused write stays",
-        Elements._store,
-        "await self._drop(change.assign.get(OBJECT_KEY))",
-        "pass",
-    ),
-    Mutant("the file of a write that waited stays", Elements.upsert, "await self._drop(own.get(OBJECT_KEY))", "pass"),
-    Mutant(
         "files stay", Elements._drop, "await self._files.delete(object_key, may_be_missing=may_be_missing)", "pass"
     ),
-    Mutant("a file that arrived meanwhile stays", Elements._remove, "await self._drop(old.get(OBJECT_KEY))", "pass"),
     Mutant("a file goes after its row", Elements._remove, _DROP + _BURY, _BURY + _DROP),
-    Mutant("a new file is not named", Elements.upsert, "{OBJECT_KEY: object_key} if object_key else {}", "{}"),
     Mutant(
         "deleted elements leave no tombstone",
         Elements._apply,

@@ -29,7 +29,6 @@ MERGING = (
     ),
     Mutant("merged elements: the older wins", ElementChange.then, _IN_ORDER, "if self.stamp > later.stamp else"),
     Mutant("merged elements: a deletion is overtaken", ElementChange.then, "older.deletes or newer", "newer"),
-    Mutant("merged elements: they lose their place", ElementChange.then, "min(filter", "max(filter"),
     Mutant(
         "merged threads: the older wins",
         ThreadChange.then,

@@ -13,6 +13,8 @@ from typing import Any
 
 from chainlit_dynamodb.testing.simulation.campaign import one
 
+COLLECT_EVERY = 20
+
 
 @dataclass(frozen=True)
 class Mutant:
@@ -71,7 +73,7 @@ def hunt(mutant: Mutant, max_schedules: int) -> Hunt:
         found = tuple(sorted(broken.keys() - one(seed).invariants.keys())) if broken else ()
         if found:
             return Hunt(mutant.name, seed + 1, found)
-        if seed % 20 == 0:
+        if seed % COLLECT_EVERY == 0:
             gc.collect()
     return Hunt(mutant.name, max_schedules, ())
 

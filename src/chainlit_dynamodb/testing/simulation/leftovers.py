@@ -26,6 +26,7 @@ from chainlit_dynamodb.schema import (
     is_part_sk,
     is_step_sk,
     parse_step_sk,
+    step_key,
     step_lookup_key,
     thread_key,
     thread_pk,
@@ -94,16 +95,8 @@ def no_file_is_without_row(ending: Ending) -> Iterator[str]:
 def markers_are_right(ending: Ending) -> Iterator[str]:
     """A feedback marker names the steps that have this feedback, and no other."""
     for chat in ending.chats:
-        pk = thread_pk(chat)
-        for value in (0, 1):
-            marker = ending.rows.get(feedback_key(chat, value), {}).get(STEP_IDS, ())
-            steps = {
-                parse_step_sk(sk)
-                for (other, sk), row in ending.rows.items()
-                if other == pk and is_step_sk(sk) and not is_part_sk(sk) and _value(row) == value
-            }
-            if set(marker) != steps:
-                yield f"{chat} {value}: {sorted(marker)} is not {sorted(steps)}"
+        yield from _wrong_markers(ending.rows, chat)
+        yield from _wrong_markers(ending.calm_rows, chat)
 
 
 def _parts_in_disorder(rows: Mapping[tuple[str, str], Item]) -> Iterator[str]:
@@ -115,6 +108,14 @@ def _parts_in_disorder(rows: Mapping[tuple[str, str], Item]) -> Iterator[str]:
     there = {(pk, *sk.split("\x1f")[:3]) for pk, sk in rows if is_part_sk(sk)}
     yield from (f"parts without a row: {owner}" for owner in sorted(there - named))
     yield from (f"a row without its parts: {owner}" for owner in sorted(named - there))
+
+
+def _wrong_markers(rows: Mapping[tuple[str, str], Item], chat: str) -> Iterator[str]:
+    for value in (0, 1):
+        marker = rows.get(feedback_key(chat, value), {}).get(STEP_IDS, ())
+        steps = {step_id for step_id in _stored_steps(rows, chat) if _value(rows[step_key(chat, step_id)]) == value}
+        if set(marker) != steps:
+            yield f"{chat} {value}: {sorted(marker)} is not {sorted(steps)}"
 
 
 def _lost_lookups(ending: Ending, rows: Mapping[tuple[str, str], Item]) -> Iterator[str]:
