@@ -33,6 +33,7 @@ def main() -> int:
 
 def _hunt(job: tuple[int, int]) -> Hunt:
     gc.freeze()
+    gc.disable()
     return hunt(MUTANTS[job[0]], job[1])
 
 

@@ -16,18 +16,6 @@ from tests.simulation.mutants.mutant import Mutant
 _TOMBSTONE = "self._rows.put(key, {DELETED_AT: clock.now(), **owner})"
 
 DELETING = (
-    Mutant(
-        "writes do not ask whether the thread is deleted",
-        Tombstones._look,
-        "if row and row.get(DELETED_AT) is not None:",
-        "if False:",
-    ),
-    Mutant(
-        "writes ask about the thread only before",
-        Steps._store,
-        "if await self._tombstones",
-        "if False and await self._tombstones",
-    ),
     Mutant("the process forgets what it deleted", Tombstones.mark_row, "self._deleted_rows[key] = True", "pass"),
     Mutant("a deleted thread gets no tombstone", ThreadDeletion._bury, _TOMBSTONE, "self._rows.delete(key)"),
     Mutant(
@@ -102,7 +90,6 @@ DELETING = (
         "both(missing(BURIED_AT), keeps_the_same(row))",
         "missing(BURIED_AT)",
     ),
-    Mutant("tombstones are not heeded", Rows.update, "condition = both(missing(BURIED_AT), condition)", "pass"),
     Mutant(
         "feedback does not heed tombstones",
         transactions.table_write,
@@ -113,7 +100,6 @@ DELETING = (
     Mutant(
         "tombstones do not keep the feedback", burial.kept_of, "kept[FEEDBACK] = {VALUE: feedback[VALUE]}", "pass"
     ),
-    Mutant("tombstones are shown", burial.living, "if BURIED_AT not in row", ""),
     Mutant(
         "what a deleted turn has left is not tidied",
         Transcripts.get,

@@ -13,12 +13,13 @@ MERGING = (
     Mutant("merged steps: the older wins", StepChange.then, _IN_ORDER, "if self.stamp > later.stamp else"),
     Mutant("merged steps: stamps are ignored", StepChange.then, _IN_ORDER, "if True else"),
     Mutant("merged steps: a deletion is overtaken", StepChange.then, "older.deletes or newer", "newer"),
-    Mutant("merged steps: gaps are not filled", StepChange.then, "{**newer.default, **known}", "newer.default"),
     Mutant(
         "create_step overwrites",
         StepChange.update,
-        "assign=self.assign,",
-        "assign={**{k: v for k, v in self.default.items() if v is not None}, **self.assign},",
+        "        return Update(",
+        "        given = {k: v for k, v in self.default.items() if v is not None}\n"
+        "        return Update(assign={**given, **self.assign})\n"
+        "        return Update(",
     ),
     Mutant(
         "update_step only fills gaps",
@@ -28,7 +29,6 @@ MERGING = (
     ),
     Mutant("merged elements: the older wins", ElementChange.then, _IN_ORDER, "if self.stamp > later.stamp else"),
     Mutant("merged elements: a deletion is overtaken", ElementChange.then, "older.deletes or newer", "newer"),
-    Mutant("merged elements: they lose their place", ElementChange.then, "min(filter", "max(filter"),
     Mutant(
         "merged threads: the older wins",
         ThreadChange.then,
@@ -48,12 +48,7 @@ MERGING = (
         "all_of(*conditions)",
         "any_of(exists(PK), missing(PK))",
     ),
-    Mutant(
-        "a deleted thread is written",
-        changes.thread_update,
-        "conditions = dict(change.assign), {}, [missing(DELETED_AT)]",
-        "conditions = dict(change.assign), {}, []",
-    ),
+    Mutant("a deleted thread is written", changes.thread_update, "[missing(DELETED_AT)]", "[missing(ORDER)]"),
     Mutant(
         "metadata is merged without its version",
         changes.thread_update,

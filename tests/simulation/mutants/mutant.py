@@ -7,10 +7,13 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from types import CodeType, FunctionType
 from typing import Any
 
 from chainlit_dynamodb.testing.simulation.campaign import one
+
+COLLECT_EVERY = 20
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,15 @@ class Mutant:
     def planted(self) -> Iterator[None]:
         """Exchange the code of the function, so that everybody who has imported it has the bug."""
         function = _plain(self.function)
-        sound, function.__code__ = function.__code__, self.code()
+        sound, function.__code__ = function.__code__, self.code
         try:
             yield
         finally:
             function.__code__ = sound
 
+    @cached_property
     def code(self) -> CodeType:
-        """Return the code of the function with the bug."""
+        """The code of the function with the bug."""
         function, module = _plain(self.function), inspect.getmodule(self.function)
         assert module is not None
         source = inspect.getsource(function)
@@ -69,7 +73,7 @@ def hunt(mutant: Mutant, max_schedules: int) -> Hunt:
         found = tuple(sorted(broken.keys() - one(seed).invariants.keys())) if broken else ()
         if found:
             return Hunt(mutant.name, seed + 1, found)
-        if seed % 20 == 0:
+        if seed % COLLECT_EVERY == 0:
             gc.collect()
     return Hunt(mutant.name, max_schedules, ())
 

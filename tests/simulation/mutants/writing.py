@@ -51,12 +51,6 @@ WRITING = (
         "(outside := self._overflow.get(key))",
         "(outside := None)",
     ),
-    Mutant(
-        "a loss is not logged",
-        Writer._apply,
-        'logger.error("Not stored: %s %s: %s", key.pk, key.sk, exc)',
-        "pass",
-    ),
     Mutant("close does not wait", Closing.close, "self._seconds_left()", "0"),
     Mutant(
         "close does not wait for what is more than one write",

@@ -159,6 +159,8 @@ class _Drawing:
         acts = []
         if is_first and self._chance.random() < 0.3:
             acts += [self._new("attach", self._element(chat)), self._new("stream", self._step(chat))]
+        if is_first and self._chance.random() < 0.1:
+            acts.append(self._new("merge"))  # an app that stores settings at the start
         acts.append(self._new("speak", self._step(chat)))
         if acts[0].kind == "attach" and self._chance.random() < 0.6:
             acts.append(self._new(self._chance.choice(("change", "attach")), acts[0].thing))

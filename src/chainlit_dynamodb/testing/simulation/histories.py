@@ -84,20 +84,26 @@ class Histories:
         for write in call.writes:
             if write.is_end and not self._was_asked_for(write):
                 call.error = "there was nothing to delete"
-            if write.needs is not None and call.is_acknowledged and not self._has_what_it_needs(write.needs, call):
-                call.error = "what it changes may not have been there"
+            if write.needs is not None and call.is_acknowledged:
+                since = self._stored_since(write.needs, call)
+                call.stored, call.error = (
+                    since,
+                    "" if since is not None else "what it changes may not have been there",
+                )
 
-    def _has_what_it_needs(self, needs: Register, call: Call) -> bool:
-        """Return whether what a call changes was there, or its process makes it.
+    def _stored_since(self, needs: Register, call: Call) -> float | None:
+        """Return when a call took effect, if it did.
 
-        It keeps what is early for a thread, and waits for a step that it was told of before.
+        A process keeps what is early for a thread until it makes that itself, and waits for a step it was told of.
         """
         if self.is_there(needs, call.started):
-            return True
-        made = [write for write in self._writes.get(needs, ()) if write.call.process == call.process]
+            return call.stored
+        writes = [write for write in self._writes.get(needs, ()) if _is_done(write, math.inf)]
+        makers = [write.call for write in writes if write.call.process == call.process]
         if needs[0] == "step":
-            made = [write for write in made if write.call.serial < call.serial and not write.call.queue]
-        return any(_is_done(write, math.inf) for write in made)
+            makers = [maker for maker in makers if maker.serial < call.serial and not maker.queue]
+        made = [maker.stored or 0.0 for maker in makers]
+        return max(call.stored or 0.0, min(made)) if made else None
 
     def _void_what_came_after_ends(self) -> None:
         """A process that was told of a deletion does nothing with what it is told later, done or not.

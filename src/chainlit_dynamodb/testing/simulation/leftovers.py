@@ -26,6 +26,7 @@ from chainlit_dynamodb.schema import (
     is_part_sk,
     is_step_sk,
     parse_step_sk,
+    step_key,
     step_lookup_key,
     thread_key,
     thread_pk,
@@ -66,11 +67,8 @@ def nothing_outdated_is_left(ending: Ending) -> Iterator[str]:
 
 def lookups_lead_to_steps(ending: Ending) -> Iterator[str]:
     """A lookup row leads to a step that is there, if its chat is."""
-    for (pk, sk), row in ending.rows.items():
-        chat = row.get(THREAD_ID)
-        is_there = sk == STEP_LOOKUP_SK and not ending.histories.may_be_over(math.inf, ("thread", str(chat)))
-        if is_there and not any(step_lookup_key(step_id).pk == pk for step_id in _stored_steps(ending, str(chat))):
-            yield f"{pk} of {chat}"
+    yield from _lost_lookups(ending, ending.rows)
+    yield from _lost_lookups(ending, ending.calm_rows)
 
 
 def nothing_is_left_of_deleted_threads(ending: Ending) -> Iterator[str]:
@@ -97,16 +95,8 @@ def no_file_is_without_row(ending: Ending) -> Iterator[str]:
 def markers_are_right(ending: Ending) -> Iterator[str]:
     """A feedback marker names the steps that have this feedback, and no other."""
     for chat in ending.chats:
-        pk = thread_pk(chat)
-        for value in (0, 1):
-            marker = ending.rows.get(feedback_key(chat, value), {}).get(STEP_IDS, ())
-            steps = {
-                parse_step_sk(sk)
-                for (other, sk), row in ending.rows.items()
-                if other == pk and is_step_sk(sk) and not is_part_sk(sk) and _value(row) == value
-            }
-            if set(marker) != steps:
-                yield f"{chat} {value}: {sorted(marker)} is not {sorted(steps)}"
+        yield from _wrong_markers(ending.rows, chat)
+        yield from _wrong_markers(ending.calm_rows, chat)
 
 
 def _parts_in_disorder(rows: Mapping[tuple[str, str], Item]) -> Iterator[str]:
@@ -120,9 +110,26 @@ def _parts_in_disorder(rows: Mapping[tuple[str, str], Item]) -> Iterator[str]:
     yield from (f"a row without its parts: {owner}" for owner in sorted(named - there))
 
 
-def _stored_steps(ending: Ending, chat: str) -> Iterator[str]:
-    pk = thread_pk(chat)
-    return (parse_step_sk(sk) for other, sk in ending.rows if other == pk and is_step_sk(sk) and not is_part_sk(sk))
+def _wrong_markers(rows: Mapping[tuple[str, str], Item], chat: str) -> Iterator[str]:
+    for value in (0, 1):
+        marker = rows.get(feedback_key(chat, value), {}).get(STEP_IDS, ())
+        steps = {step_id for step_id in _stored_steps(rows, chat) if _value(rows[step_key(chat, step_id)]) == value}
+        if set(marker) != steps:
+            yield f"{chat} {value}: {sorted(marker)} is not {sorted(steps)}"
+
+
+def _lost_lookups(ending: Ending, rows: Mapping[tuple[str, str], Item]) -> Iterator[str]:
+    for (pk, sk), row in rows.items():
+        chat = str(row.get(THREAD_ID))
+        is_asked = sk == STEP_LOOKUP_SK and not ending.histories.may_be_over(math.inf, ("thread", chat))
+        if is_asked and not any(step_lookup_key(step_id).pk == pk for step_id in _stored_steps(rows, chat)):
+            yield f"{pk} of {chat}"
+
+
+def _stored_steps(rows: Mapping[tuple[str, str], Item], chat: str) -> Iterator[str]:
+    for (pk, sk), row in rows.items():
+        if pk == thread_pk(chat) and is_step_sk(sk) and not is_part_sk(sk) and BURIED_AT not in row:
+            yield parse_step_sk(sk)
 
 
 def _was_cleared(ending: Ending, chat: str) -> bool:

@@ -23,9 +23,7 @@ def lists_are_complete(ending: Ending) -> Iterator[str]:
     for call in ending.answered("list_threads"):
         listed = {thread["id"] for page in call.answer for thread in page}
         for chat in sorted(set(ending.chats) - listed):
-            if _must_be_listed(ending, chat, call) and not _moves(
-                ending, chat, call.started - INDEX_GRACE_SECONDS, call.ended or 0.0
-            ):
+            if _must_be_listed(ending, chat, call) and not _moves(ending, chat, call):
                 yield f"{chat} is missing [{call.serial}]"
 
 
@@ -90,10 +88,12 @@ def _must_be_listed(ending: Ending, chat: str, call: Call) -> bool:
     )
 
 
-def _moves(ending: Ending, chat: str, started: float, ended: float) -> bool:
-    """Return whether a chat may have moved while a list was walked."""
+def _moves(ending: Ending, chat: str, reader: Call) -> bool:
+    """Return whether a chat may have moved while a list was walked; a process knows where it has moved one itself."""
     for call in ending.calls:
-        is_under_way = call.started <= ended and (call.stored is None or call.stored >= started or bool(call.error))
+        since = reader.started - (0.0 if call.process == reader.process else INDEX_GRACE_SECONDS)
+        is_over = call.stored is not None and call.stored < since and not call.error
+        is_under_way = call.started <= (reader.ended or 0.0) and not is_over
         is_move = call.method in ("create_step", "update_thread") and bool(call.writes)
         if is_under_way and is_move and call.writes[0].register[1] == chat:
             return True
