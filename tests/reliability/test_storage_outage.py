@@ -237,7 +237,7 @@ async def test_files_that_wait_take_no_memory_and_are_all_stored(
     gc.collect()
     held = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    assert held < (CONCURRENCY + 2) * 2 * MB
+    assert held < IN_MEMORY_BYTES + CONCURRENCY * 2 * MB
     away.error = None
     await asyncio.gather(*tasks)
     stored = {path.stat().st_size for path in away.path.rglob("*") if path.is_file()}

@@ -11,7 +11,9 @@ EASY = (
     "acknowledged before it is written",
     "no order per row",
     "stamps are ignored",
-    "a clock that is behind loses",
+    "the process forgets what it has just listed",
+    "a request is tried once",
+    "a cancelled caller cancels the write",
     "readers do not wait for what is under way",
 )
 """Some planted bugs that the first few schedules find."""

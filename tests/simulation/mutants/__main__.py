@@ -22,7 +22,7 @@ def main() -> int:
     options = parser.parse_args()
     jobs = [(number, options.schedules) for number, mutant in enumerate(MUTANTS) if options.only in mutant.name]
     alive = 0
-    with multiprocessing.get_context("fork").Pool(options.processes) as pool:
+    with multiprocessing.get_context("fork").Pool(options.processes, _start) as pool:
         for found in pool.imap(_hunt, jobs, chunksize=1):
             alive += not found.invariants
             sys.stdout.write(f"| {found.name} | {found.schedules} | {', '.join(found.invariants) or 'NOT FOUND'} |\n")
@@ -31,9 +31,13 @@ def main() -> int:
     return 1 if alive else 0
 
 
-def _hunt(job: tuple[int, int]) -> Hunt:
+def _start() -> None:
+    """Collect garbage between stories alone."""
     gc.freeze()
     gc.disable()
+
+
+def _hunt(job: tuple[int, int]) -> Hunt:
     return hunt(MUTANTS[job[0]], job[1])
 
 

@@ -9,7 +9,7 @@ from chainlit_dynamodb.chat.steps import Steps
 from chainlit_dynamodb.chat.sweep import Sweep
 from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.transcript import Transcripts
-from chainlit_dynamodb.rows import burial, transactions
+from chainlit_dynamodb.rows import burial
 from chainlit_dynamodb.rows.rows import Rows
 from tests.simulation.mutants.mutant import Mutant
 
@@ -42,10 +42,6 @@ DELETING = (
         "if thread_id not in self._sweeps:",
         "if False:",
     ),
-    Mutant("a failed sweep is not repeated", Tombstones._sweep_later, "continue", "return"),
-    Mutant("a sweep ends before all is gone", Tombstones._sweep_later, "if swept.is_finished:", "if True:"),
-    Mutant("closing forgets sweeps that are due", Tombstones.close, "await self._sweep(thread_id)", "pass"),
-    Mutant("sweeps forget the files they found", Sweep._delete_outside, "self._files_swept.update(", "dict("),
     Mutant(
         "files of deleted threads stay",
         Sweep._delete_outside,
@@ -90,21 +86,11 @@ DELETING = (
         "both(missing(BURIED_AT), keeps_the_same(row))",
         "missing(BURIED_AT)",
     ),
-    Mutant(
-        "feedback does not heed tombstones",
-        transactions.table_write,
-        "condition = both(missing(BURIED_AT), condition)",
-        "pass",
-    ),
     Mutant("tombstones keep nothing", burial.kept_of, "{name: row[name] for name in _KEPT if name in row}", "{}"),
-    Mutant(
-        "tombstones do not keep the feedback", burial.kept_of, "kept[FEEDBACK] = {VALUE: feedback[VALUE]}", "pass"
-    ),
     Mutant(
         "what a deleted turn has left is not tidied",
         Transcripts.get,
         "if transcript is not None and transcript.ghosts:",
         "if False:",
     ),
-    Mutant("what has slipped in stays", Transcripts.get, "elif _has_slipped_in(found):", "elif False:"),
 )

@@ -19,12 +19,6 @@ ELEMENTS = (
     ),
     Mutant("an upload is not announced", Elements._upload, "await self._announce(key, fields, file)", "{}"),
     Mutant(
-        "nobody looks again after an upload",
-        Elements._went_meanwhile,
-        "self._is_gone(key, fields) or await",
-        "False and await",
-    ),
-    Mutant(
         "announcements are never tidied",
         burial.outdated,
         "return old_tombstones + [row for row in rows if is_announcement(row) and not may_still_arrive(row)]",

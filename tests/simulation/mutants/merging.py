@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chainlit_dynamodb.chat import changes
-from chainlit_dynamodb.chat.changes import ElementChange, StepChange, ThreadChange
+from chainlit_dynamodb.chat.changes import StepChange, ThreadChange
 from chainlit_dynamodb.chat.threads import Threads
 from tests.simulation.mutants.mutant import Mutant
 
@@ -27,8 +27,6 @@ MERGING = (
         "        return Update(",
         "        return Update(default={**self.default, **self.assign})\n        return Update(",
     ),
-    Mutant("merged elements: the older wins", ElementChange.then, _IN_ORDER, "if self.stamp > later.stamp else"),
-    Mutant("merged elements: a deletion is overtaken", ElementChange.then, "older.deletes or newer", "newer"),
     Mutant(
         "merged threads: the older wins",
         ThreadChange.then,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from chainlit_dynamodb.chat import feedback, presentation
 from chainlit_dynamodb.chat.favorites import Favorites
-from chainlit_dynamodb.chat.feedback import Feedback
 from chainlit_dynamodb.chat.listing import Listing
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.rows.large_values import LargeValues
@@ -34,7 +33,6 @@ READING = (
         "if after is not None and _is_further_up(candidate.thread_id, row, after):",
         "if False:",
     ),
-    Mutant("the index is believed", Listing._verified, "row.get(INDEX_PK) != user_threads_pk(user_id) or ", ""),
     Mutant("a list is not sorted again", Listing.page, "found.sort(", "sorted(found, "),
     Mutant(
         "feedback leaves its old marker",
@@ -53,7 +51,7 @@ READING = (
     ),
     Mutant(
         "feedback comes before the step it is about",
-        Feedback._read_state,
+        feedback.Feedback._read_state,
         "await self._writer.settle(step, thread)",
         "pass",
     ),
@@ -61,12 +59,6 @@ READING = (
         "a favourite is not listed", Favorites.set, "{**assign, INDEX_PK: partition, INDEX_SK: index_sk}", "assign"
     ),
     Mutant("a favourite is one for ever", Favorites.set, "remove=[INDEX_PK, INDEX_SK]", "remove=[]"),
-    Mutant(
-        "a late star wins",
-        Favorites._store,
-        "any_of(missing(FAVORITE_STAMP), at_most(FAVORITE_STAMP, stamp))",
-        "exists(PK)",
-    ),
     Mutant("internal attributes are shown", presentation.public_step, "and not is_own_attribute(name)", ""),
     Mutant("replaced parts stay", Rows._update_fitted, "await self._values.tidy(key, fitted, old)", "pass"),
     Mutant("parts of refused writes stay", LargeValues.discard, "fitted.parts.values()", "()"),
@@ -85,9 +77,6 @@ READING = (
         LargeValues.tidy,
         "if _is_own_first_try(before, fitted.update.assign.get(name, fitted.update.default.get(name))):",
         "if False:",
-    ),
-    Mutant(
-        "parts that a default stored in vain stay", LargeValues.tidy, "doomed += fitted.parts.get(name, ())", "pass"
     ),
     Mutant(
         "the last part is not written",

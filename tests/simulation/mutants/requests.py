@@ -14,12 +14,6 @@ REQUESTS = (
     Mutant("items that were not deleted are dropped", Table._batch_delete, "if waiting:", "if False:"),
     Mutant("only the first page is read", Table.query_pages, "if page.next_key is None:", "if True:"),
     Mutant(
-        "a repeated transaction has a new token",
-        Table.transact,
-        'self._call, "TransactWriteItems", request',
-        'lambda: self._call("TransactWriteItems", {**request, "ClientRequestToken": str(uuid4())})',
-    ),
-    Mutant(
         "a request is tried once",
         Retries.run,
         "return await self._run_again",

@@ -35,6 +35,7 @@ from chainlit_dynamodb.testing.simulation.patience import (
     reads_do_not_fail_for_good,
 )
 from chainlit_dynamodb.testing.simulation.seen import (
+    authors_are_what_was_written,
     deleted_stays_deleted,
     elements_are_what_was_written,
     elements_go_with_their_step,
@@ -50,6 +51,7 @@ Invariant = Callable[[Ending], Iterator[str]]
 
 INVARIANTS: Final[tuple[Invariant, ...]] = (
     threads_are_what_was_written,
+    authors_are_what_was_written,
     steps_are_what_was_written,
     elements_are_what_was_written,
     feedback_is_what_was_written,

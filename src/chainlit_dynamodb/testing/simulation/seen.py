@@ -30,6 +30,15 @@ def threads_are_what_was_written(ending: Ending) -> Iterator[str]:
                 yield f"{register[2]} of {chat} is {_short(seen)} [{call.serial}]"
 
 
+def authors_are_what_was_written(ending: Ending) -> Iterator[str]:
+    """Whose a thread is, is told as it was acknowledged."""
+    for call in ending.answered("get_thread_author"):
+        (started, ended), owner = span(call), call.answer or ABSENT
+        is_explained = ending.histories.explain(("thread", call.detail, "owner"), owner, started, ended)
+        if not is_explained and not ending.histories.may_be_over(ended, ("thread", call.detail)):
+            yield f"owner of {call.detail} is {owner} [{call.serial}]"
+
+
 def steps_are_what_was_written(ending: Ending) -> Iterator[str]:
     """A step that was acknowledged is there, whole, with the newest content."""
     for call in _threads_seen(ending):
