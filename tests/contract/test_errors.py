@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -176,6 +177,12 @@ def test_an_empty_table_name_is_refused_at_once(name: str) -> None:
 def test_a_senseless_limit_is_refused_at_once() -> None:
     with pytest.raises(ConfigurationError):
         DynamoDBDataLayer("table", user_thread_limit=0)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, math.inf, math.nan])
+def test_a_senseless_time_to_close_is_refused_at_once(seconds: float) -> None:
+    with pytest.raises(ConfigurationError, match="close_seconds"):
+        DynamoDBDataLayer("table", region_name=REGION, close_seconds=seconds)
 
 
 @one_engine

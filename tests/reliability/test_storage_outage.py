@@ -271,6 +271,21 @@ async def test_close_ends_in_time_and_counts_the_files_that_were_lost(
     await asyncio.gather(*tasks)
 
 
+async def test_close_counts_files_and_writes_that_are_lost_together(
+    make_layer: MakeLayer, away: Away, caplog: pytest.LogCaptureFixture
+) -> None:
+    layer = make_layer(storage_provider=away, close_seconds=0.2)
+    await start_thread(layer)
+    tasks = [asyncio.create_task(layer.create_element(text(f"e{n}"))) for n in range(3)]
+    await eventually(lambda: away.tries > 3)
+    gated = wrap(layer, lambda inner: Gated(inner, "UpdateItem"))
+    tasks += [asyncio.create_task(layer.create_step(message(f"s{n}"))) for n in range(2)]
+    await gated.arrived.wait()
+    await layer.close()
+    assert "Closed with 5 writes" in caplog.text
+    await asyncio.wait(tasks)
+
+
 async def test_the_start_check_does_not_wait_for_a_storage_that_is_away(make_layer: MakeLayer, away: Away) -> None:
     layer = make_layer(storage_provider=away)
     with pytest.raises(TransientStorageError):

@@ -50,6 +50,24 @@ async def test_draining_gives_up_and_says_how_much_is_lost(world: World, writer:
     assert writer.backlog == Backlog(rows=0, changes=0, size_bytes=0)
 
 
+async def test_draining_counts_what_is_lost_once(world: World, writer: Writer, start: Start) -> None:
+    async def operation(*names: str) -> None:
+        with writer.operation():
+            for name in names:
+                await writer.write(step_key("t", name), Change(name), world.apply)
+            await asyncio.Event().wait()
+
+    world.gate("waits")
+    world.gate("alone")
+    tasks = [start("alone", B)]
+    tasks += [asyncio.create_task(operation(*names)) for names in ((), ("fine",), ("waits",))]
+    await settle()
+    assert await writer.drain(0.02) == 4
+    for task in tasks:
+        task.cancel()
+    await answers(*tasks)
+
+
 async def test_draining_counts_those_who_wait_for_room_and_they_write_no_more(world: World, start: Start) -> None:
     writer = Writer(max_pending_bytes=10)
     world.gate("1")

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -67,6 +68,20 @@ class _Overflow:
     done: asyncio.Future[None]
 
 
+@dataclass(eq=False)
+class _Operation:
+    """More than one write; `change` is the one it waits for, or has waited for last."""
+
+    done: asyncio.Future[None]
+    change: asyncio.Future[None] | None = None
+
+    def is_beside_the_lanes(self) -> bool:
+        return self.change is None or self.change.done()
+
+
+_operation: Final[ContextVar[_Operation | None]] = ContextVar("operation", default=None)
+
+
 @dataclass
 class _Lane:
     current: _Entry[Any] | None = None
@@ -94,7 +109,7 @@ class Writer:
         self._pending_bytes = 0
         self._partitions: dict[str, dict[str, _Lane]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._operations: set[asyncio.Future[None]] = set()
+        self._operations: set[_Operation] = set()
         self._overflow: dict[Key, _Overflow] = {}
         self._spill = Spill()
 
@@ -134,13 +149,15 @@ class Writer:
     @contextmanager
     def operation(self) -> Iterator[None]:
         """Make `drain` wait for the end of the block, which does more than one write."""
-        done = _future()
-        self._operations.add(done)
+        outer, operation = _operation.get(), _Operation(_future())
+        self._operations.add(operation)
+        _operation.set(operation)
         try:
             yield
         finally:
-            self._operations.discard(done)
-            _answer(done, None)
+            _operation.set(outer)
+            self._operations.discard(operation)
+            _answer(operation.done, None)
 
     async def flush(self, pk: str, *, timeout_seconds: float = FLUSH_SECONDS) -> None:
         """Wait until the changes that are now pending in a partition are done, or the time is over."""
@@ -173,15 +190,13 @@ class Writer:
         """Wait for everything pending, also for what is begun meanwhile, then give up the rest.
 
         Returns:
-            How many changes could not be written.
+            How many changes could not be written. An operation counts as one, unless it waits for one that counts.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_seconds
-        while (begun := {*self._tasks, *self._operations, *self.errands.tasks}) and (
-            seconds_left := deadline - loop.time()
-        ) > 0:
+        while (begun := self._begun()) and (seconds_left := deadline - loop.time()) > 0:
             await asyncio.wait(begun, timeout=seconds_left)
-        lost = max(self.backlog.changes, len(self._operations) + len(self.errands.tasks))
+        lost = self.backlog.changes + sum(operation.is_beside_the_lanes() for operation in self._operations)
         for outside in self._overflow.values():
             outside.done.cancel()
         self._overflow.clear()
@@ -192,6 +207,9 @@ class Writer:
         if unfinished:
             await asyncio.wait(unfinished, timeout=_CANCEL_SECONDS)
         return lost
+
+    def _begun(self) -> set[asyncio.Future[Any]]:
+        return {*self._tasks, *self.errands.tasks, *(operation.done for operation in self._operations)}
 
     def _put_outside(self, key: Key, change: C, apply: Apply[C], done: asyncio.Future[None]) -> asyncio.Future[None]:
         try:
@@ -281,8 +299,11 @@ async def outcome(taken: asyncio.Future[None] | None) -> None:
     Raises:
         ChainlitDynamoDBError: It was refused for good.
     """
-    if taken is not None:
-        await asyncio.shield(taken)
+    if taken is None:
+        return
+    if (operation := _operation.get()) is not None:
+        operation.change = taken
+    await asyncio.shield(taken)
 
 
 def _future() -> asyncio.Future[None]:
