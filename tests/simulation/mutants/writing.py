@@ -54,8 +54,8 @@ WRITING = (
     Mutant("close does not wait", Closing.close, "self._seconds_left()", "0"),
     Mutant(
         "close does not wait for what is more than one write",
-        Writer.drain,
-        "*self._operations, ",
+        Writer._begun,
+        ", *(operation.done for operation in self._operations)",
         "",
     ),
     Mutant("close waits for ever", Writer.drain, "timeout=seconds_left", "timeout=None"),
