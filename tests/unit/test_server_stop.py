@@ -62,7 +62,7 @@ OTHERS: dict[str, Callable[[], Any]] = {"metrics": FastAPI, "another framework":
 async def serve_and_stop(app: Any, *, by_force: bool = False) -> None:
     server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None))
     serving = asyncio.create_task(server.serve())
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 - it says so to nobody
         await asyncio.sleep(0.01)
     server.should_exit, server.force_exit = True, by_force
     await serving
@@ -77,7 +77,9 @@ def heard() -> Heard:
 
 
 @pytest.mark.parametrize("app", SERVING_CHAINLIT.values(), ids=SERVING_CHAINLIT)
-async def test_what_hears_begins_and_finishes_with_the_server_of_chainlit(heard: Heard, app: Callable[[], Any]) -> None:
+async def test_what_hears_begins_and_finishes_with_the_server_of_chainlit(
+    heard: Heard, app: Callable[[], Any]
+) -> None:
     await serve_and_stop(app())
     assert heard.calls == ["begin", "finish", "finished"]
 
