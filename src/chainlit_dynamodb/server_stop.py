@@ -32,7 +32,7 @@ _INNER: Final = ("app", "other_asgi_app")
 
 
 def hear_of_stop(closing: Hearing) -> None:
-    """Let an object hear when a server of this process stops, as long as it lives."""
+    """Let an object hear when a server that serves Chainlit stops, as long as it lives."""
     _hearing.add(closing)
     if not hasattr(uvicorn.Server.shutdown, _MARK):
         uvicorn.Server.shutdown = _telling()  # type: ignore[method-assign]
