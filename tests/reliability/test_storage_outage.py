@@ -279,7 +279,7 @@ async def test_close_counts_files_and_writes_that_are_lost_together(
     tasks = [asyncio.create_task(layer.create_element(text(f"e{n}"))) for n in range(3)]
     await eventually(lambda: away.tries > 3)
     gated = wrap(layer, lambda inner: Gated(inner, "UpdateItem"))
-    tasks += [asyncio.create_task(layer.create_step(message(f"s{n}"))) for n in range(2)]
+    tasks += [asyncio.create_task(layer.update_step(message(f"s{n}"))) for n in range(2)]
     await gated.arrived.wait()
     await layer.close()
     assert "Closed with 5 writes" in caplog.text
