@@ -99,7 +99,8 @@ class ChatPage:
         return found[1]
 
     def reload(self) -> None:
-        """Reload, and wait until the same chat is back."""
+        """Reload, and wait until the same chat is back. A new one has its address a moment after its first answer."""
+        self.page.wait_for_url(_THREAD_URL)
         self.page.reload()
         self._wait_until_resumed()
 

@@ -155,6 +155,23 @@ async def test_an_outage_longer_than_the_patience_of_readers_loses_no_write(
         assert thread["metadata"] == {"n": 1}
 
 
+async def test_an_element_for_a_thread_that_takes_long_to_be_made_is_not_refused(
+    make_layer: MakeLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(vars(Writer)["flush"].__kwdefaults__, "timeout_seconds", 0.05)
+    layer = make_layer()
+    enter_chat("another")
+    gated = wrap(layer, lambda inner: Gated(inner, "UpdateItem"))
+    making = asyncio.create_task(layer.update_thread("t1", name="a chat", user_id="alice"))
+    await gated.arrived.wait()
+    element = asyncio.create_task(layer.create_element(custom("t1")))
+    await asyncio.sleep(0.2)
+    gated.gate.set()
+    await asyncio.gather(making, element)
+    thread: Any = await layer.get_thread("t1")
+    assert ids(thread["elements"]) == ["e1"]
+
+
 def custom(thread_id: str) -> Any:
     return CustomElement(id="e1", name="Chart", props={}, for_id="s1", thread_id=thread_id)
 

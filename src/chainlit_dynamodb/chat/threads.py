@@ -138,7 +138,8 @@ class Threads:
 
         Args:
             thread_id: The thread.
-            for_a_write: Ask as long as a write is tried.
+            for_a_write: Ask as long as a write is tried, and after what is now being written to the thread's row,
+                however long that takes.
 
         Raises:
             InvalidIdError: The id cannot be part of a key.
@@ -146,7 +147,7 @@ class Threads:
         Cost: 1 read unit per 4 KB of the row.
         """
         key = thread_key(thread_id)
-        await self._writer.flush(key.pk)
+        await (self._writer.settle(key) if for_a_write else self._writer.flush(key.pk))
         policy = self._rows.retry.write if for_a_write else None
         row = await self._rows.get(key, attributes=[USER_ID, USER_IDENTIFIER], policy=policy) or {}
         return str(row.get(USER_IDENTIFIER) or row.get(USER_ID) or "")
