@@ -84,17 +84,25 @@ def nothing_is_lost_early(ending: Ending) -> Iterator[str]:
 
 def only_closing_gives_up(ending: Ending) -> Iterator[str]:
     """What a server has taken over ends only with it; one that closes uses its time before it leaves something."""
-    closings = {call.process: call for call in ending.calls if call.method == "close" and call.ended is not None}
+    closings = {call.process: call for call in ending.calls if call.method == "close"}
     for call in ending.calls:
         closing = closings.get(call.process)
-        has_waited = closing is not None and _seconds(closing) >= CLOSE_SECONDS - _A_MOMENT_SECONDS
         is_left = closing is not None and _is_left(call, closing)
-        if not has_waited and (call.error == "cancelled" or is_left):
+        if (call.error == "cancelled" or is_left) and not _has_waited(closing, call):
             yield f"{call.method} {call.detail} [{call.serial}]"
 
 
 def _is_left(call: Call, closing: Call) -> bool:
-    return call.method in _BACKGROUND and call.started <= closing.started and call.ended is None and not call.queue
+    is_begun = call.method in _BACKGROUND and call.started <= closing.started and not call.queue
+    return is_begun and call.ended is None and closing.ended is not None
+
+
+def _has_waited(closing: Call | None, call: Call) -> bool:
+    """Return whether a server that closes waited for a call as long as it may; it may be killed after that."""
+    if closing is None:
+        return False
+    given_up = closing.ended if call.ended is None else call.ended
+    return (given_up or 0.0) - closing.started >= CLOSE_SECONDS - _A_MOMENT_SECONDS
 
 
 def _seconds(call: Call) -> float:
