@@ -14,7 +14,9 @@ logger = logging.getLogger("chainlit.DynamoDB")
 
 T = TypeVar("T")
 
-_MOST: Final = 10_000
+MOST: Final = 2_000
+MOST_BYTES: Final = 16 * 1024 * 1024
+"""What so many hold, and what waking them all at once takes of the event loop's time, is bearable."""
 
 
 class Errands:
@@ -28,33 +30,37 @@ class Errands:
         """Start with none, bound to no event loop."""
         self.tasks: set[asyncio.Task[Any]] = set()
         self._last: dict[str, asyncio.Task[Any]] = {}
+        self._held_bytes = 0
 
-    async def run(self, name: str, change: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def run(self, name: str, change: Callable[[], Coroutine[Any, Any, T]], *, size_bytes: int = 0) -> T:
         """Do a change. It goes on though nobody waits for it any more.
 
         Args:
             name: What is changed, for the order and for the log; without content.
             change: Does it, retries included; an error is final, and logged if nobody waits any more.
+            size_bytes: What it holds, beyond a few ids.
 
         Raises:
-            BacklogFullError: Too many wait already.
+            BacklogFullError: Too many wait already, or too much.
             ChainlitDynamoDBError: It was refused for good.
         """
-        if len(self.tasks) >= _MOST:
-            logger.error("Lost: %s: %d changes wait already", name, _MOST)
+        if len(self.tasks) >= MOST or (self.tasks and self._held_bytes + size_bytes > MOST_BYTES):
+            logger.error("Lost: %s: %d changes wait already", name, len(self.tasks))
             raise BacklogFullError(f"{name} was lost: too many changes wait to be stored.")
+        self._held_bytes += size_bytes
         task = asyncio.create_task(_after(self._last.get(name), change))
         self._last[name] = task
         self.tasks.add(task)
-        task.add_done_callback(partial(self._done, name))
+        task.add_done_callback(partial(self._done, name, size_bytes))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             task.add_done_callback(partial(_say, name))  # nobody else will
             raise
 
-    def _done(self, name: str, task: asyncio.Task[Any]) -> None:
+    def _done(self, name: str, size_bytes: int, task: asyncio.Task[Any]) -> None:
         self.tasks.discard(task)
+        self._held_bytes -= size_bytes
         if self._last.get(name) is task:
             del self._last[name]
 

@@ -9,7 +9,7 @@ from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.presentation import StepView, public_step
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.writer import Writer
-from chainlit_dynamodb.dynamodb.codec import Item
+from chainlit_dynamodb.dynamodb.codec import Item, weight_bytes
 from chainlit_dynamodb.dynamodb.expressions import Update, all_of, any_of, at_most, exists, missing
 from chainlit_dynamodb.errors import ConditionFailedError, InvalidIdError, TransientError
 from chainlit_dynamodb.rows.rows import Rows
@@ -50,6 +50,9 @@ class Favorites:
         Returns:
             Whether there is such a step; an unknown one is not made.
 
+        Raises:
+            BacklogFullError: Too many changes wait already.
+
         Cost: 1 write unit per KB of the step, and 1 for the index entry.
         """
         created_at, metadata = str(step.get("createdAt") or ""), step.get("metadata") or {}
@@ -72,7 +75,8 @@ class Favorites:
                 self._recent.touch(partition, "\0".join(key), index_sk)
             return is_there
 
-        return await self._writer.errands.run(f"favourite {key.sk} of {key.pk}", store)
+        name = f"favourite {key.sk} of {key.pk}"
+        return await self._writer.errands.run(name, store, size_bytes=weight_bytes(metadata))
 
     async def _store(self, key: Key, update: Update, stamp: str) -> bool:
         """Change a step unless this process was asked for another star later; return whether there is such a step."""

@@ -16,7 +16,7 @@ from chainlit_dynamodb.chat.presentation import feedback_value
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.step_lookup import StepLookup
 from chainlit_dynamodb.chat.writer import Writer
-from chainlit_dynamodb.dynamodb.codec import Item
+from chainlit_dynamodb.dynamodb.codec import Item, weight_bytes
 from chainlit_dynamodb.dynamodb.expressions import Condition, Update, all_of, any_of, equals, exists, missing
 from chainlit_dynamodb.errors import TransactionCancelledError
 from chainlit_dynamodb.rows.rows import Rows
@@ -96,10 +96,12 @@ class Feedback:
 
         Raises:
             InvalidIdError: An id cannot be part of a key.
+            BacklogFullError: Too many changes wait already.
 
         Cost: about 4 read units, then 2 write units per KB of the step and of one or two markers.
         """
-        return await self._run(step_id, partial(self._upsert, step_id, thread_id, value, comment))
+        size_bytes = weight_bytes(comment or "")
+        return await self._run(step_id, partial(self._upsert, step_id, thread_id, value, comment), size_bytes)
 
     async def _upsert(self, step_id: str, thread_id: str | None, value: int, comment: str | None) -> str | None:
         thread_id = thread_id or await self._lookup.find(step_id)
@@ -141,8 +143,8 @@ class Feedback:
                 return True
         return False
 
-    async def _run(self, step_id: str, change: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        return await self._writer.errands.run(f"feedback on step {step_id}", change)
+    async def _run(self, step_id: str, change: Callable[[], Coroutine[Any, Any, T]], size_bytes: int = 0) -> T:
+        return await self._writer.errands.run(f"feedback on step {step_id}", change, size_bytes=size_bytes)
 
     async def _read_state(self, thread_id: str, step_id: str) -> _State | None:
         step, thread = step_key(thread_id, step_id), thread_key(thread_id)

@@ -71,12 +71,13 @@ class Users:
 
         Raises:
             InvalidIdError: The identifier cannot be a key.
+            BacklogFullError: Too many changes wait already.
 
         Cost: 1 write unit per KB.
         """
         update = Update({IDENTIFIER: identifier, METADATA: metadata}, {ID: identifier, CREATED_AT: clock.now()})
         storing = partial(self._store, identifier, user_key(identifier), update, self._rows.stamps.next())
-        return await self._writer.errands.run(f"user {identifier}", storing)
+        return await self._writer.errands.run(f"user {identifier}", storing, size_bytes=weight_bytes(metadata))
 
     async def _store(self, identifier: str, key: Key, update: Update, stamp: str) -> UserView:
         old = await self._rows.update(key, update, stamp=stamp)
