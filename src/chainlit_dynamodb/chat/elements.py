@@ -176,7 +176,9 @@ class Elements:
         except StorageError as exc:
             logger.error("Not stored: %s %s: %s", key.pk, key.sk, exc)
             exc.is_logged = True
-            if not row and not isinstance(exc, TransientStorageError):  # else nor would it take the deletion
+            if await self._went_meanwhile(key, fields):
+                await self._drop_refused(file)
+            elif not row and not isinstance(exc, TransientStorageError):  # else nor would it take the deletion
                 await self._withdraw(key, file)
             raise
         self._uploaded[key] = stamp
@@ -190,6 +192,11 @@ class Elements:
         except ConditionFailedError as exc:
             return exc.item
         return {}
+
+    async def _drop_refused(self, file: File) -> None:
+        """Delete a file whose upload failed, after its row is gone: it may be that only the answer was lost."""
+        with suppress(StorageError):
+            await self._files.delete(file.object_key, may_be_missing=True)
 
     async def _withdraw(self, key: Key, file: File) -> None:
         """Take an announcement back. It may be that only the answer was lost, so the file goes first; if it can."""
