@@ -135,10 +135,9 @@ class Elements:
         Cost: 1 read unit and 1 write unit per KB; see `Tombstones.admits`.
         """
         key = element_key(thread_id, element_id)
-        if not await self._tombstones.admits(thread_id, askers):
-            return
-        self._tombstones.mark_row(key)
-        await self._writer.write(key, ElementChange(deletes=True), self._apply)
+        if self._tombstones.surely_admits(thread_id, askers):
+            self._tombstones.mark_row(key)
+        await self._writer.write(key, ElementChange(deletes=True, askers=askers), self._apply)
 
     async def delete_of_step(self, thread_id: str, step_id: str) -> None:
         """Delete the elements of a step with their files. Cost: a read of the thread's elements, and `delete`."""
@@ -151,10 +150,14 @@ class Elements:
                     await self.delete(thread_id, parse_element_sk(row[SK]))
 
     async def _apply(self, key: Key, change: ElementChange) -> None:
-        is_thread_gone = await self._tombstones.check(parse_thread_pk(key.pk))
+        thread_id = parse_thread_pk(key.pk)
+        is_thread_gone = await self._tombstones.check(thread_id)
+        if not is_thread_gone and not await self._tombstones.admits(thread_id, change.askers):
+            return
         if change.deletes:
+            self._tombstones.mark_row(key)
             await self._remove(key, leaves_tombstone=not is_thread_gone)
-        elif not is_thread_gone and await self._tombstones.admits(parse_thread_pk(key.pk), change.askers):
+        elif not is_thread_gone:
             await self._store(key, change)
 
     async def _store(self, key: Key, change: ElementChange) -> None:

@@ -123,12 +123,12 @@ class Steps:
         Cost: 1 read unit per 4 KB, 1 write unit per KB, and a read of the thread's elements; see `Tombstones.admits`.
         """
         key = step_key(thread_id, step_id)
-        if not await self._tombstones.admits(thread_id, askers):
-            return
-        self._tombstones.mark_row(key)
+        if self._tombstones.surely_admits(thread_id, askers):
+            self._tombstones.mark_row(key)
         with self._writer.operation():
-            await self._writer.write(key, StepChange(deletes=True), self._apply)
-            await self._elements.delete_of_step(thread_id, step_id)
+            await self._writer.write(key, StepChange(deletes=True, askers=askers), self._apply)
+            if self._tombstones.covers(key):  # it was not refused
+                await self._elements.delete_of_step(thread_id, step_id)
 
     def _enter(
         self, thread_id: str, step_id: str, change: StepChange, stamp: str | None
@@ -152,10 +152,14 @@ class Steps:
             return not self._tombstones.covers(key)
 
     async def _apply(self, key: Key, change: StepChange) -> None:
-        is_thread_gone = await self._tombstones.check(parse_thread_pk(key.pk))
+        thread_id = parse_thread_pk(key.pk)
+        is_thread_gone = await self._tombstones.check(thread_id)
+        if not is_thread_gone and not await self._tombstones.admits(thread_id, change.askers):
+            return
         if change.deletes:
+            self._tombstones.mark_row(key)
             await self._remove(key, leaves_tombstone=not is_thread_gone)
-        elif not is_thread_gone and await self._tombstones.admits(parse_thread_pk(key.pk), change.askers):
+        elif not is_thread_gone:
             await self._store(key, change)
 
     async def _store(self, key: Key, change: StepChange) -> None:
