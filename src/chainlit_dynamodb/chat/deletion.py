@@ -7,7 +7,6 @@ import logging
 from functools import partial
 
 from chainlit_dynamodb.chat import clock
-from chainlit_dynamodb.chat.owners import OWNER
 from chainlit_dynamodb.chat.sweep import Sweep
 from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer
@@ -16,6 +15,7 @@ from chainlit_dynamodb.errors import ChainlitDynamoDBError
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import (
     DELETED_AT,
+    OWNER,
     thread_key,
 )
 

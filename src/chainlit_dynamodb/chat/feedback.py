@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers, addition, marker_index, removal
-from chainlit_dynamodb.chat.owners import OWNER, Asker, are_admitted, owner_of
+from chainlit_dynamodb.chat.owners import Asker, are_admitted, owner_of
 from chainlit_dynamodb.chat.presentation import feedback_value
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.step_lookup import StepLookup
@@ -31,6 +31,7 @@ from chainlit_dynamodb.schema import (
     ID,
     INDEX_PK,
     INDEX_SK,
+    OWNER,
     PK,
     SK,
     STEP_IDS,

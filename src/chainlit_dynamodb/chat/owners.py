@@ -12,9 +12,6 @@ from chainlit_dynamodb.schema import USER_ID, USER_IDENTIFIER
 
 logger = logging.getLogger("chainlit.DynamoDB")
 
-OWNER: tuple[str, str] = (USER_ID, USER_IDENTIFIER)
-"""The attributes of a thread that say whose it is."""
-
 
 @dataclass(frozen=True)
 class Asker:

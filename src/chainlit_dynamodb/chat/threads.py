@@ -14,7 +14,7 @@ from cachetools import LRUCache
 from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.changes import ThreadChange, changes_nothing, thread_change, thread_update
 from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers
-from chainlit_dynamodb.chat.owners import OWNER, Asker, are_admitted, owner_of
+from chainlit_dynamodb.chat.owners import Asker, are_admitted, owner_of
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer, outcome
@@ -27,6 +27,7 @@ from chainlit_dynamodb.schema import (
     INDEX_SK,
     METADATA,
     METADATA_VERSION,
+    OWNER,
     USER_ID,
     Key,
     activity_sk,

@@ -15,11 +15,11 @@ from typing import Final
 
 from cachetools import LRUCache, TTLCache
 
-from chainlit_dynamodb.chat.owners import OWNER, Asker, all_may_touch, are_admitted, owner_of
+from chainlit_dynamodb.chat.owners import Asker, all_may_touch, are_admitted, owner_of
 from chainlit_dynamodb.chat.sweep import Swept
 from chainlit_dynamodb.errors import ChainlitDynamoDBError
 from chainlit_dynamodb.rows.rows import Rows
-from chainlit_dynamodb.schema import DELETED_AT, Key, parse_thread_pk, thread_key
+from chainlit_dynamodb.schema import DELETED_AT, OWNER, Key, parse_thread_pk, thread_key
 
 logger = logging.getLogger("chainlit.DynamoDB")
 
