@@ -13,6 +13,7 @@ from chainlit.types import ThreadFilter as ChainlitFilter
 from chainlit.user import PersistedUser, User
 from fastapi import HTTPException
 
+from chainlit_dynamodb import session
 from chainlit_dynamodb.arguments import count_of, dict_of, feedback_value_of, id_of, list_of, text_of
 from chainlit_dynamodb.attachments import StorageAttachments, file_of
 from chainlit_dynamodb.chat.listing import ThreadFilter
@@ -23,6 +24,7 @@ from chainlit_dynamodb.closing import Closing
 from chainlit_dynamodb.decorators import (
     awaited,
     in_a_moment,
+    in_a_request,
     in_background,
     in_time,
     missing_if_impossible,
@@ -43,14 +45,6 @@ from chainlit_dynamodb.patient_attachments import PatientAttachments
 from chainlit_dynamodb.rows.large_values import COMPRESS_ABOVE_BYTES
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import FAVORITE, USER_MESSAGE
-from chainlit_dynamodb.session import (
-    identifier_in_session,
-    is_without_browser,
-    may_touch,
-    owner_of_new_thread,
-    session_thread_id,
-    session_user_id,
-)
 from chainlit_dynamodb.snapshots import element_content, element_fields, step_fields, step_metadata
 from chainlit_dynamodb.start_check import check_start
 from chainlit_dynamodb.storage.provider import StorageProvider
@@ -149,6 +143,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         """What is not stored yet: how many rows and changes wait, and the memory they hold."""
         return self._store.writer.backlog
 
+    @in_a_request
     @missing_if_impossible(nothing)
     @partial(awaited, seconds=AT_EVERY_REQUEST_SECONDS)
     async def get_user(self, identifier: str) -> PersistedUser | None:
@@ -177,7 +172,8 @@ class DynamoDBDataLayer(BaseDataLayer):
         """
         step_id, thread_id = id_of(feedback.forId), id_of(feedback.threadId) or None
         value, comment = feedback_value_of(feedback.value), text_of(feedback.comment)
-        found = None if value is None else await self._store.feedback.upsert(step_id, thread_id, value, comment)
+        storing = partial(self._store.feedback.upsert, step_id, thread_id, askers=session.askers_of_feedback())
+        found = None if value is None else await storing(value, comment)
         if found is None:
             logger.warning("Feedback for an unknown step is not stored")
             return ""
@@ -191,7 +187,7 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: about 4 read units and 4 write units.
         """
-        return await self._store.feedback.delete(id_of(feedback_id))
+        return await self._store.feedback.delete(id_of(feedback_id), askers=session.askers_of_feedback())
 
     @queued
     @in_background
@@ -208,12 +204,10 @@ class DynamoDBDataLayer(BaseDataLayer):
             content, thread_id = await element_content(element), fields["threadId"]
             if not fields.get("forId"):
                 return
-            if not await may_touch(thread_id, partial(self._store.threads.author, for_a_write=True)):
-                logger.warning("An element for another user's thread is refused: thread %r", thread_id)
-                return
-            file = None if content is None else file_of(fields, content, session_user_id())
+            file = None if content is None else file_of(fields, content, session.current_user_id())
             del element, content  # while it waits, nothing but the file holds what is stored
-            await self._store.elements.upsert(thread_id, fields["id"], fields, file, stamp=stamp)
+            askers = session.askers_of_element(thread_id)
+            await self._store.elements.upsert(thread_id, fields["id"], fields, file, stamp=stamp, askers=askers)
 
     @missing_if_impossible(nothing)
     @awaited
@@ -239,11 +233,9 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: 1 read unit and 1 write unit per KB.
         """
-        thread_id = session_thread_id() if thread_id is None else id_of(thread_id)
-        if not await may_touch(thread_id, self.get_thread_author):
-            logger.warning("Deleting an element of another user's thread is refused: thread %r", thread_id)
-            return
-        await in_a_moment(self.patience, self._store.elements.delete(thread_id, id_of(element_id)))
+        thread_id = session.current_thread_id() if thread_id is None else id_of(thread_id)
+        askers = session.askers_of_element(thread_id)
+        await in_a_moment(self.patience, self._store.elements.delete(thread_id, id_of(element_id), askers=askers))
 
     @queued
     @in_background
@@ -255,12 +247,12 @@ class DynamoDBDataLayer(BaseDataLayer):
         fields, stamp = step_fields(step_dict), stamp or self.next_stamp()
         thread_id = fields["threadId"]
         moves = fields.get("type") == USER_MESSAGE and not self._store.threads.is_moving(thread_id)
-        storing = self._store.steps.create(
-            thread_id, fields["id"], fields, stamp=stamp, findable=is_without_browser()
-        )
+        place, askers, findable = (thread_id, fields["id"]), session.askers(), session.is_without_browser()
+        storing = self._store.steps.create(*place, fields, stamp=stamp, findable=findable, askers=askers)
         del step_dict, fields  # while it waits, nothing but the write path holds what is written
         if await storing and moves:
-            await self._store.threads.note_activity(thread_id, session_user_id(), since=stamp)
+            user_id = session.current_user_id()
+            await self._store.threads.note_activity(thread_id, user_id, since=stamp, askers=askers)
 
     @queued
     @in_background
@@ -270,7 +262,8 @@ class DynamoDBDataLayer(BaseDataLayer):
         Cost: 1 write unit per KB of the row, however many updates were merged.
         """
         fields = step_fields(step_dict)
-        storing = self._store.steps.update(fields["threadId"], fields["id"], fields, stamp=stamp)
+        place, askers = (fields["threadId"], fields["id"]), session.askers()
+        storing = self._store.steps.update(*place, fields, stamp=stamp, askers=askers)
         favorite = step_metadata(step_dict).get(FAVORITE)
         if isinstance(favorite, bool) and not hasattr(BaseDataLayer, "set_step_favorite"):
             # Chainlit before 2.10 sets favourites this way.
@@ -289,9 +282,9 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: 1 read unit per 4 KB, 1 write unit per KB, and a read of the thread's elements.
         """
-        step_id, near = id_of(step_id), session_thread_id()
+        step_id, near = id_of(step_id), session.current_thread_id()
         thread_id = self._store.lookup.recall(step_id, near=near) or near
-        await self._store.steps.delete(thread_id, step_id)
+        await self._store.steps.delete(thread_id, step_id, askers=session.askers())
 
     @missing_if_impossible(str)
     @awaited
@@ -344,14 +337,16 @@ class DynamoDBDataLayer(BaseDataLayer):
         """
         thread_id, name, user_id = id_of(thread_id), text_of(name), id_of(user_id) or None
         if user_id is None and name is not None:
-            user_id = await owner_of_new_thread(thread_id, self.get_user)
+            user_id = await session.owner_of_new_thread(thread_id, self.get_user)
         writing = self._store.threads.update(
             thread_id,
             name=name,
             user_id=user_id,
-            user_identifier=identifier_in_session(user_id or "") or self._store.users.identifier_of(user_id or ""),
-            metadata=dict_of(metadata),
+            user_identifier=session.identifier_in_session(user_id or "")
+            or self._store.users.identifier_of(user_id or ""),
+            metadata=session.without_sharing(dict_of(metadata)),
             tags=list_of(tags),
+            askers=session.askers(),
         )
         await told(self.patience, "update_thread", writing, AFTER_READS_SECONDS)
 
@@ -383,7 +378,8 @@ class DynamoDBDataLayer(BaseDataLayer):
         """
         fields, favorite = step_fields(step_dict), favorite is True
         flagged = {**(dict_of(step_dict) or {}), "metadata": {**step_metadata(step_dict), FAVORITE: favorite}}
-        setting = self._store.favorites.set(session_user_id() or "", fields, favorite=favorite)
+        user_id, askers = session.current_user_id() or "", session.askers()
+        setting = self._store.favorites.set(user_id, fields, favorite=favorite, askers=askers)
         if await told(self.patience, "set_step_favorite", setting, AWAITED_SECONDS) is False:
             logger.warning("set_step_favorite: there is no such step: %s", fields["id"])
         return cast("StepDict", flagged)

@@ -24,7 +24,7 @@ ALLOWED = {
     "rows": {"rows", "dynamodb", "schema", "errors"},
     "chat": {"chat", "rows", "dynamodb", "schema", "errors"},
     "storage": {"storage", "errors"},
-    "session": {"errors"},
+    "session": {"chat", "errors"},
     "patience": set[str](),
     "decorators": {"patience", "session", "errors"},
     "server_stop": set[str](),

@@ -13,6 +13,7 @@ from cachetools import LRUCache
 
 from chainlit_dynamodb.chat.changes import ElementChange, File
 from chainlit_dynamodb.chat.files import Files
+from chainlit_dynamodb.chat.owners import Asker
 from chainlit_dynamodb.chat.presentation import ElementView, public_element
 from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer
@@ -36,6 +37,7 @@ from chainlit_dynamodb.schema import (
     parse_element_sk,
     parse_thread_pk,
     step_key,
+    thread_key,
     thread_pk,
 )
 
@@ -57,7 +59,14 @@ class Elements:
         self._uploaded: LRUCache[Key, str] = LRUCache(_REMEMBERED)
 
     async def upsert(
-        self, thread_id: str, element_id: str, fields: Item, file: File | None, *, stamp: str | None = None
+        self,
+        thread_id: str,
+        element_id: str,
+        fields: Item,
+        file: File | None,
+        *,
+        stamp: str | None = None,
+        askers: frozenset[Asker] = frozenset(),
     ) -> None:
         """Store an element, or change the one with this id. The file of an earlier upsert stays if none is given.
 
@@ -71,6 +80,7 @@ class Elements:
             fields: Its plain fields.
             file: Its content; without a storage, an element with one is not kept.
             stamp: When it was asked for; `None` for now.
+            askers: Who asks. Nothing is written to another one's thread.
 
         Raises:
             InvalidIdError: An id cannot be part of a key.
@@ -82,10 +92,12 @@ class Elements:
         if self._is_gone(key, fields):
             return
         stamp = stamp or self._rows.stamps.next()
+        if askers and not await self._is_admitted(thread_id, askers):
+            return
         own = {name: value for name, value in fields.items() if not is_own_attribute(name)}
         if file is not None and not (self._files.are_kept() and await self._store_file(key, own, file, stamp)):
             return
-        await self._writer.write(key, ElementChange(own, stamp=stamp, order=stamp), self._apply)
+        await self._writer.write(key, ElementChange(own, stamp=stamp, order=stamp, askers=askers), self._apply)
         if file is not None and self._is_gone(key, own):  # while it waited
             await self._take_back(key, own.get(OBJECT_KEY))
 
@@ -108,18 +120,24 @@ class Elements:
         (element,) = await self._files.with_urls([public_element(row)])
         return element
 
-    async def delete(self, thread_id: str, element_id: str) -> None:
+    async def delete(self, thread_id: str, element_id: str, *, askers: frozenset[Asker] = frozenset()) -> None:
         """Delete an element and its file. Later writes to it do nothing.
+
+        Args:
+            thread_id: Its thread.
+            element_id: Its id.
+            askers: Who asks. Nothing is deleted of another one's thread.
 
         Raises:
             InvalidIdError: An id cannot be part of a key.
             StorageError: The file could not be deleted; the row stays, so that it can be tried again.
 
-        Cost: 1 read unit and 1 write unit per KB.
+        Cost: 1 read unit and 1 write unit per KB; see `Tombstones.admits`.
         """
         key = element_key(thread_id, element_id)
-        self._tombstones.mark_row(key)
-        await self._writer.write(key, ElementChange(deletes=True), self._apply)
+        if self._tombstones.surely_admits(thread_id, askers):
+            self._tombstones.mark_row(key)
+        await self._writer.write(key, ElementChange(deletes=True, askers=askers), self._apply)
 
     async def delete_of_step(self, thread_id: str, step_id: str) -> None:
         """Delete the elements of a step with their files. Cost: a read of the thread's elements, and `delete`."""
@@ -132,8 +150,12 @@ class Elements:
                     await self.delete(thread_id, parse_element_sk(row[SK]))
 
     async def _apply(self, key: Key, change: ElementChange) -> None:
-        is_thread_gone = await self._tombstones.check(parse_thread_pk(key.pk))
+        thread_id = parse_thread_pk(key.pk)
+        is_thread_gone = await self._tombstones.check(thread_id)
+        if not is_thread_gone and not await self._tombstones.admits(thread_id, change.askers):
+            return
         if change.deletes:
+            self._tombstones.mark_row(key)
             await self._remove(key, leaves_tombstone=not is_thread_gone)
         elif not is_thread_gone:
             await self._store(key, change)
@@ -203,6 +225,12 @@ class Elements:
         with suppress(StorageError, ConditionFailedError):
             await self._files.delete(file.object_key, may_be_missing=True)
             await self._rows.delete(key, condition=all_of(exists(ANNOUNCED_AT), missing(TYPE), missing(BURIED_AT)))
+
+    async def _is_admitted(self, thread_id: str, askers: frozenset[Asker]) -> bool:
+        """Return whether a thread may be touched, after what is being written to its row: its owner, maybe."""
+        if not all(asker.may_claim for asker in askers):
+            await self._writer.settle(thread_key(thread_id))
+        return await self._tombstones.admits(thread_id, askers)
 
     def _is_gone(self, key: Key, fields: Item) -> bool:
         step_id = fields.get(FOR_ID)
