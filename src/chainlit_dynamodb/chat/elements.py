@@ -20,7 +20,7 @@ from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.expressions import Update, all_of, exists, missing
 from chainlit_dynamodb.errors import ConditionFailedError, StorageError, TransientStorageError
-from chainlit_dynamodb.rows.burial import is_announcement
+from chainlit_dynamodb.rows.burial import is_announcement, may_lack_its_file
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import (
     ANNOUNCED_AT,
@@ -130,7 +130,8 @@ class Elements:
 
         Raises:
             InvalidIdError: An id cannot be part of a key.
-            StorageError: The file could not be deleted; the row stays, so that it can be tried again.
+            StorageError: The file could not be deleted. It is tried again with the next deletion, of the element or
+                of its thread, and when the thread is read two hours later.
 
         Cost: 1 read unit and 1 write unit per KB; see `Tombstones.admits`.
         """
@@ -251,10 +252,14 @@ class Elements:
             await self._files.delete(object_key, may_be_missing=may_be_missing)
 
     async def _remove(self, key: Key, *, leaves_tombstone: bool) -> None:
-        """Delete an element now, its file first, so that doing it again finishes it."""
+        """Delete an element now, so that doing it again finishes it: a tombstone keeps the key of its file."""
         wanted = [OBJECT_KEY, STAMP, ANNOUNCED_AT, TYPE]
         row = await self._rows.get(key, attributes=wanted, policy=self._rows.retry.write) or {}
-        await self._drop(row.get(OBJECT_KEY), may_be_missing=is_announcement(row))
-        old = await (self._rows.bury(key, row) if leaves_tombstone else self._rows.delete(key)) or {}
+        if leaves_tombstone:  # nobody sees it from now on, though the storage may be away
+            row = await self._rows.bury(key, row)
+            await self._drop(row.get(OBJECT_KEY), may_be_missing=may_lack_its_file(row))
+            return
+        await self._drop(row.get(OBJECT_KEY), may_be_missing=may_lack_its_file(row))
+        old = await self._rows.delete(key) or {}
         if any(old.get(name) != row.get(name) for name in (OBJECT_KEY, STAMP)):  # its file arrived meanwhile
             await self._drop(old.get(OBJECT_KEY))
