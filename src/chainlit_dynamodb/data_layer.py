@@ -16,6 +16,7 @@ from fastapi import HTTPException
 from chainlit_dynamodb import session
 from chainlit_dynamodb.arguments import count_of, dict_of, feedback_value_of, id_of, list_of, text_of
 from chainlit_dynamodb.attachments import StorageAttachments, file_of
+from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.listing import ThreadFilter
 from chainlit_dynamodb.chat.store import ChatStore
 from chainlit_dynamodb.chat.users import CACHE_SECONDS
@@ -244,7 +245,7 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: 1 write unit per KB; a user message also moves its thread up, 1 write unit and 2 of the index.
         """
-        fields, stamp = step_fields(step_dict), stamp or self.next_stamp()
+        fields, stamp, moment = step_fields(step_dict), stamp or self.next_stamp(), clock.now()
         thread_id = fields["threadId"]
         moves = fields.get("type") == USER_MESSAGE and not self._store.threads.is_moving(thread_id)
         place, askers, findable = (thread_id, fields["id"]), session.askers(), session.is_without_browser()
@@ -252,7 +253,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         del step_dict, fields  # while it waits, nothing but the write path holds what is written
         if await storing and moves:
             user_id = session.current_user_id()
-            await self._store.threads.note_activity(thread_id, user_id, since=stamp, askers=askers)
+            await self._store.threads.note_activity(thread_id, user_id, moment=moment, since=stamp, askers=askers)
 
     @queued
     @in_background

@@ -120,13 +120,14 @@ class Threads:
         return self._moving[thread_id] > 0
 
     async def note_activity(
-        self, thread_id: str, user_id: str | None, *, since: str, askers: frozenset[Asker] = frozenset()
+        self, thread_id: str, user_id: str | None, *, moment: str, since: str, askers: frozenset[Asker] = frozenset()
     ) -> None:
         """Move a thread to the top of its owner's list, because the user wrote a message.
 
         Args:
             thread_id: The thread.
             user_id: The user.
+            moment: When the message was written: it may have waited since.
             since: The stamp of the message. Nothing is done if the thread was moved after it: a first message is
                 told before its thread is named (`emitter.init_thread`).
             askers: Who asks. Another one's thread stays where it is.
@@ -135,7 +136,6 @@ class Threads:
         """
         if self._moved.get(thread_id, "") > since:
             return
-        moment = clock.now()
         if user_id:
             self._recent.touch(user_threads_pk(user_id), thread_id, activity_sk(moment))
         change = ThreadChange(activity=moment, stamp=self._rows.stamps.next(), askers=askers)
