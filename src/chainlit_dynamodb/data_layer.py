@@ -14,7 +14,19 @@ from chainlit.user import PersistedUser, User
 from fastapi import HTTPException
 
 from chainlit_dynamodb import session
-from chainlit_dynamodb.arguments import count_of, dict_of, feedback_value_of, id_of, list_of, text_of
+from chainlit_dynamodb.arguments import (
+    check_options,
+    count_of,
+    dict_of,
+    feedback_of,
+    feedback_value_of,
+    id_of,
+    metadata_of,
+    name_of,
+    search_of,
+    tags_of,
+    text_of,
+)
 from chainlit_dynamodb.attachments import StorageAttachments, file_of
 from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.listing import ThreadFilter
@@ -39,7 +51,7 @@ from chainlit_dynamodb.dynamodb.given_client import DynamoDBClient
 from chainlit_dynamodb.dynamodb.retry import RetryPolicies
 from chainlit_dynamodb.dynamodb.table import Table
 from chainlit_dynamodb.dynamodb.transport import Transport
-from chainlit_dynamodb.errors import ConfigurationError, CursorError
+from chainlit_dynamodb.errors import CursorError
 from chainlit_dynamodb.failure_log import say_alike_failures_once
 from chainlit_dynamodb.patience import AFTER_READS_SECONDS, AT_EVERY_REQUEST_SECONDS, AWAITED_SECONDS, Patience
 from chainlit_dynamodb.patient_attachments import PatientAttachments
@@ -103,21 +115,15 @@ class DynamoDBDataLayer(BaseDataLayer):
         Raises:
             ConfigurationError: An argument makes no sense.
         """
-        if not table_name or not table_name.strip():
-            raise ConfigurationError("table_name must be the name of a DynamoDB table.")
-        if user_thread_limit < 1:
-            raise ConfigurationError("user_thread_limit must be at least 1.")
-        if client is not None and transport is not None:
-            raise ConfigurationError("client and transport exclude each other.")
+        check_options(table_name, user_thread_limit, client, transport)
         self.table_name = table_name
         self.client = client
         self.storage_provider = storage_provider
         self.user_thread_limit = user_thread_limit
         self.patience = Patience()
         self._attachments = StorageAttachments(storage_provider) if storage_provider is not None else None
-        self._files = PatientAttachments(self._attachments, retry.write) if self._attachments is not None else None
-        if transport is None:
-            transport = make_transport(table_name, client, region_name, endpoint_url)
+        self._files = PatientAttachments(self._attachments, retry.write) if self._attachments else None
+        transport = transport or make_transport(table_name, client, region_name, endpoint_url)
         self._table = Table(table_name, transport, retry)
         self._rows = Rows(self._table, compress_above_bytes=compress_above)
         self._store = ChatStore(
@@ -171,8 +177,7 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: about 4 read units and 4 to 8 write units.
         """
-        step_id, thread_id = id_of(feedback.forId), id_of(feedback.threadId) or None
-        value, comment = feedback_value_of(feedback.value), text_of(feedback.comment)
+        step_id, thread_id, value, comment = feedback_of(feedback)
         storing = partial(self._store.feedback.upsert, step_id, thread_id, askers=session.askers_of_feedback())
         found = None if value is None else await storing(value, comment)
         if found is None:
@@ -263,8 +268,8 @@ class DynamoDBDataLayer(BaseDataLayer):
         Cost: 1 write unit per KB of the row, however many updates were merged.
         """
         fields = step_fields(step_dict)
-        place, askers = (fields["threadId"], fields["id"]), session.askers()
-        storing = self._store.steps.update(*place, fields, stamp=stamp, askers=askers)
+        thread_id, askers = fields["threadId"], session.askers()
+        storing = self._store.steps.update(thread_id, fields["id"], fields, stamp=stamp, askers=askers)
         favorite = step_metadata(step_dict).get(FAVORITE)
         if isinstance(favorite, bool) and not hasattr(BaseDataLayer, "set_step_favorite"):
             # Chainlit before 2.10 sets favourites this way.
@@ -312,7 +317,7 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: 1 read unit per thread shown, and half a unit per 30 threads of index read.
         """
-        search, cursor = (text_of(filters.search) or "").strip() or None, text_of(pagination.cursor) or None
+        search, cursor = search_of(filters.search), text_of(pagination.cursor) or None
         wanted = ThreadFilter(search, feedback_value_of(filters.feedback))
         try:
             page = await self._store.listing.page(id_of(filters.userId), count_of(pagination.first), cursor, wanted)
@@ -332,21 +337,19 @@ class DynamoDBDataLayer(BaseDataLayer):
     ) -> None:
         """Change what is given of a thread; `None` leaves it. Metadata is merged, an entry `None` goes away.
 
-        A name or an owner makes the thread; metadata and tags alone do not.
-
-        Cost: 1 write unit per KB, 2 of the index if it moves up; with metadata also 1 read unit per 4 KB.
+        A name or an owner makes the thread; metadata and tags alone do not. Cost: 1 write unit per KB, 2 of the index
+        if it moves up; with metadata also 1 read unit per 4 KB.
         """
-        thread_id, name, user_id = id_of(thread_id), text_of(name), id_of(user_id) or None
+        thread_id, name, user_id = id_of(thread_id), name_of(name), id_of(user_id) or None
         if user_id is None and name is not None:
             user_id = await session.owner_of_new_thread(thread_id, self.get_user)
         writing = self._store.threads.update(
             thread_id,
             name=name,
             user_id=user_id,
-            user_identifier=session.identifier_in_session(user_id or "")
-            or self._store.users.identifier_of(user_id or ""),
-            metadata=session.without_sharing(dict_of(metadata)),
-            tags=list_of(tags),
+            user_identifier=session.identifier_in_session(user_id) or self._store.users.identifier_of(user_id),
+            metadata=session.without_sharing(metadata_of(metadata)),
+            tags=tags_of(tags),
             askers=session.askers(),
         )
         await told(self.patience, "update_thread", writing, AFTER_READS_SECONDS)

@@ -131,7 +131,7 @@ async def owner_of_new_thread(thread_id: str, stored: Callable[[str], Awaitable[
     return found.id if found else user.identifier
 
 
-def identifier_in_session(user_id: str) -> str | None:
+def identifier_in_session(user_id: str | None) -> str | None:
     """Return the identifier of a user id, if it is the session's user."""
     user = current_user()
     return user.identifier if user is not None and getattr(user, "id", None) == user_id else None

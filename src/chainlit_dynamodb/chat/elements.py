@@ -20,6 +20,7 @@ from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.expressions import Update, all_of, exists, missing
 from chainlit_dynamodb.errors import ConditionFailedError, StorageError, TransientStorageError
+from chainlit_dynamodb.limits import ELEMENTS_PER_MESSAGE
 from chainlit_dynamodb.rows.burial import is_announcement, may_lack_its_file
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import (
@@ -44,6 +45,7 @@ from chainlit_dynamodb.schema import (
 logger = logging.getLogger("chainlit.DynamoDB")
 
 _REMEMBERED: Final = 10_000
+_REMEMBERED_IDS: Final = 100_000
 
 
 class Elements:
@@ -55,6 +57,7 @@ class Elements:
         self._writer = writer
         self._tombstones = tombstones
         self._files = files
+        self._ids: LRUCache[Key, frozenset[str]] = LRUCache(_REMEMBERED_IDS, getsizeof=len)
         self._uploads: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
         self._uploaded: LRUCache[Key, str] = LRUCache(_REMEMBERED)
 
@@ -89,7 +92,7 @@ class Elements:
         Cost: 1 write unit per KB of the row; the upload, and 1 write unit before; see `Tombstones.check`.
         """
         key = element_key(thread_id, element_id)
-        if self._is_gone(key, fields):
+        if self._is_gone(key, fields) or self._is_too_much(key, fields):
             return
         stamp = stamp or self._rows.stamps.next()
         if askers and not await self._is_admitted(thread_id, askers):
@@ -152,13 +155,14 @@ class Elements:
 
     async def _apply(self, key: Key, change: ElementChange) -> None:
         thread_id = parse_thread_pk(key.pk)
-        is_thread_gone = await self._tombstones.check(thread_id)
-        if not is_thread_gone and not await self._tombstones.admits(thread_id, change.askers):
+        if await self._tombstones.check(thread_id):  # its sweeps know which files may still arrive
+            return
+        if not await self._tombstones.admits(thread_id, change.askers):
             return
         if change.deletes:
             self._tombstones.mark_row(key)
-            await self._remove(key, leaves_tombstone=not is_thread_gone)
-        elif not is_thread_gone:
+            await self._remove(key, leaves_tombstone=True)
+        else:
             await self._store(key, change)
 
     async def _store(self, key: Key, change: ElementChange) -> None:
@@ -232,6 +236,16 @@ class Elements:
         if not all(asker.may_claim for asker in askers):
             await self._writer.settle(thread_key(thread_id))
         return await self._tombstones.admits(thread_id, askers)
+
+    def _is_too_much(self, key: Key, fields: Item) -> bool:
+        """Return whether a message has as many other elements as it may have, as far as this process knows."""
+        step = Key(key.pk, str(fields.get(FOR_ID)))
+        ids = self._ids.get(step, frozenset()) | {key.sk}
+        if len(ids) > ELEMENTS_PER_MESSAGE:
+            logger.warning("Not stored: %s %s: a message has %d elements", key.pk, key.sk, len(ids) - 1)
+            return True
+        self._ids[step] = ids
+        return False
 
     def _is_gone(self, key: Key, fields: Item) -> bool:
         step_id = fields.get(FOR_ID)

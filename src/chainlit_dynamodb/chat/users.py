@@ -92,9 +92,9 @@ class Users:
         self._remember(identifier, row)
         return public_user(identifier, row)
 
-    def identifier_of(self, user_id: str) -> str:
+    def identifier_of(self, user_id: str | None) -> str | None:
         """Return the identifier of a user id. In this layout they are equal, but for users that were migrated."""
-        return self._identifiers.get(user_id, user_id)
+        return self._identifiers.get(user_id, user_id) if user_id else None
 
     async def _read_or_recall(self, identifier: str, key: Key) -> Item | None:
         task, known = self._shared_read(identifier, key), self._known.get(identifier)
