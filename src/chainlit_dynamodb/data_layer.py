@@ -116,14 +116,14 @@ class DynamoDBDataLayer(BaseDataLayer):
             ConfigurationError: An argument makes no sense.
         """
         check_options(table_name, user_thread_limit, client, transport)
-        self.table_name = table_name
-        self.client = client
+        self.table_name, self.client = table_name, client
         self.storage_provider = storage_provider
         self.user_thread_limit = user_thread_limit
         self.patience = Patience()
         self._attachments = StorageAttachments(storage_provider) if storage_provider is not None else None
         self._files = PatientAttachments(self._attachments, retry.write) if self._attachments else None
-        transport = transport or make_transport(table_name, client, region_name, endpoint_url)
+        if transport is None:
+            transport = make_transport(table_name, client, region_name, endpoint_url)
         self._table = Table(table_name, transport, retry)
         self._rows = Rows(self._table, compress_above_bytes=compress_above)
         self._store = ChatStore(
