@@ -288,9 +288,8 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: 1 read unit per 4 KB, 1 write unit per KB, and a read of the thread's elements.
         """
-        step_id, near = id_of(step_id), session.current_thread_id()
-        thread_id = self._store.lookup.recall(step_id, near=near) or near
-        await self._store.steps.delete(thread_id, step_id, askers=session.askers())
+        near, askers = session.current_thread_id(), session.askers()
+        await self._store.steps.delete_by_id(id_of(step_id), near=near, askers=askers)
 
     @missing_if_impossible(str)
     @awaited

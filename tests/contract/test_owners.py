@@ -157,6 +157,19 @@ async def test_a_message_of_a_stranger_is_not_deleted_by_its_id(layer: Any) -> N
     assert (await steps_of(layer))["s1"]["output"] == "still written"
 
 
+async def test_a_stranger_who_chose_the_id_of_a_message_does_not_keep_it_from_being_deleted(
+    layer: Any, make_layer: Any
+) -> None:
+    await alices_chat(layer)
+    other = make_layer()
+    enter_chat("of mallory", MALLORY)
+    await other.update_thread("of mallory", name="mine", user_id="mallory")
+    await other.create_step(message("s1", "of mallory"))
+    enter_chat("t1")
+    await other.delete_step("s1")
+    assert await steps_of(layer) == {}
+
+
 async def test_an_element_in_a_thread_that_is_nobodys_takes_a_session_of_it(layer: Any, rows: Rows) -> None:
     enter_chat("t1", MALLORY)
     await layer.create_element(chart(thread_id="t2"))

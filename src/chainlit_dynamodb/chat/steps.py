@@ -130,6 +130,25 @@ class Steps:
             if self._tombstones.covers(key):  # it was not refused
                 await self._elements.delete_of_step(thread_id, step_id)
 
+    async def delete_by_id(self, step_id: str, *, near: str, askers: frozenset[Asker] = frozenset()) -> None:
+        """Delete a step as `delete` does, in the thread `near`, unless this process wrote it only elsewhere.
+
+        A browser chooses the ids of its messages, and may choose those of a stranger's: they hide nobody else's.
+
+        Args:
+            step_id: Its id.
+            near: Where it is, if that is not known better.
+            askers: Who asks.
+
+        Raises:
+            InvalidIdError: An id cannot be part of a key.
+
+        Cost: as of `delete`.
+        """
+        known = self._lookup.recall(step_id, near=near) or near
+        is_elsewhere = known != near and await self._tombstones.admits(known, askers)
+        await self.delete(known if is_elsewhere else near, step_id, askers=askers)
+
     def _enter(
         self, thread_id: str, step_id: str, change: StepChange, stamp: str | None
     ) -> asyncio.Future[None] | None:
