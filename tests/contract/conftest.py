@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 import pytest
 
-from chainlit_dynamodb import DynamoDBDataLayer, LocalStorageClient
+from chainlit_dynamodb import DynamoDBDataLayer, KeyProvider, LocalKeys, LocalStorageClient
 from chainlit_dynamodb.dynamodb.given_client import ClientTransport
 from chainlit_dynamodb.dynamodb.table import BATCH_WRITE_ITEMS, chunks
 from chainlit_dynamodb.ops.create_table import create_table
@@ -21,6 +21,7 @@ from tests.conftest import REGION
 from tests.wiring import aio_transport, wired
 
 GIVEN_CLIENT = "given-client"
+SEALED = "sealed"
 
 
 @lru_cache
@@ -29,9 +30,9 @@ def client_of(url: str) -> Any:
     return boto3.client("dynamodb", region_name=REGION, endpoint_url=url)
 
 
-@pytest.fixture(params=[DYNAMODB_LOCAL, MINISTACK, GIVEN_CLIENT])
+@pytest.fixture(params=[DYNAMODB_LOCAL, MINISTACK, GIVEN_CLIENT, SEALED])
 def backend(request: pytest.FixtureRequest) -> str:
-    """Each engine over our transport, then DynamoDB Local through a boto3 client that was given."""
+    """Each engine over our transport, then DynamoDB Local through a boto3 client that was given, and with a cipher."""
     return str(request.param)
 
 
@@ -51,6 +52,13 @@ def dynamodb_local_table(dynamodb_local_url: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def key_table(dynamodb_local_url: str) -> Iterator[str]:
+    """A table on DynamoDB Local for wrapped keys."""
+    with _table_on(dynamodb_local_url) as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
 def ministack_table(ministack_url: str) -> Iterator[str]:
     """A table on ministack, for one test after the other."""
     with _table_on(ministack_url) as name:
@@ -60,7 +68,7 @@ def ministack_table(ministack_url: str) -> Iterator[str]:
 @pytest.fixture
 def engine(backend: str) -> str:
     """The engine in turn, as fixtures name it."""
-    return (DYNAMODB_LOCAL if backend == GIVEN_CLIENT else backend).replace("-", "_")
+    return (DYNAMODB_LOCAL if backend in (GIVEN_CLIENT, SEALED) else backend).replace("-", "_")
 
 
 @pytest.fixture
@@ -95,14 +103,22 @@ async def storage(tmp_path: Path) -> AsyncIterator[LocalStorageClient]:
 
 
 @pytest.fixture
+def cipher(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> KeyProvider | None:
+    """Who wraps the keys that seal content, if it is sealed in turn."""
+    if backend != SEALED:
+        return None
+    return LocalKeys(tmp_path / "keys", key_table=str(request.getfixturevalue("key_table")))
+
+
+@pytest.fixture
 async def make_layer(
-    table_name: str, dynamodb_url: str, backend: str, storage: LocalStorageClient
+    table_name: str, dynamodb_url: str, backend: str, storage: LocalStorageClient, cipher: KeyProvider | None
 ) -> AsyncIterator[Callable[..., DynamoDBDataLayer]]:
     """Make layers on one table: as many processes would have."""
     made: list[DynamoDBDataLayer] = []
 
     def make(table_name: str = table_name, **options: Any) -> DynamoDBDataLayer:
-        options = {"storage_provider": storage, **options}
+        options = {"storage_provider": storage, "cipher": cipher, **options}
         if "client" in options:
             made.append(DynamoDBDataLayer(table_name, **options))
         elif backend == GIVEN_CLIENT:
