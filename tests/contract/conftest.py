@@ -18,10 +18,8 @@ from chainlit_dynamodb.dynamodb.table import BATCH_WRITE_ITEMS, chunks
 from chainlit_dynamodb.ops.create_table import create_table
 from chainlit_dynamodb.testing.engines import DYNAMODB_LOCAL, MINISTACK
 from tests.conftest import REGION
+from tests.contract.chats import GIVEN_CLIENT, SEALED
 from tests.wiring import aio_transport, wired
-
-GIVEN_CLIENT = "given-client"
-SEALED = "sealed"
 
 
 @lru_cache
@@ -32,7 +30,7 @@ def client_of(url: str) -> Any:
 
 @pytest.fixture(params=[DYNAMODB_LOCAL, MINISTACK, GIVEN_CLIENT, SEALED])
 def backend(request: pytest.FixtureRequest) -> str:
-    """Each engine over our transport, then DynamoDB Local through a boto3 client that was given, and with a cipher."""
+    """Each engine over our transport, then DynamoDB Local through a given boto3 client, and with a cipher."""
     return str(request.param)
 
 
@@ -52,8 +50,8 @@ def dynamodb_local_table(dynamodb_local_url: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def key_table(dynamodb_local_url: str) -> Iterator[str]:
-    """A table on DynamoDB Local for wrapped keys."""
+def session_key_table(dynamodb_local_url: str) -> Iterator[str]:
+    """A table on DynamoDB Local for wrapped keys, for one test after the other."""
     with _table_on(dynamodb_local_url) as name:
         yield name
 
@@ -82,10 +80,20 @@ def table_name(engine: str, dynamodb_client: Any, request: pytest.FixtureRequest
     """An empty table on the engine in turn. Emptying one is thirty times as fast as making one."""
     name = str(request.getfixturevalue(f"{engine}_table"))
     yield name
-    for page in dynamodb_client.get_paginator("scan").paginate(TableName=name, ProjectionExpression="PK, SK"):
+    _empty(dynamodb_client, name)
+
+
+@pytest.fixture
+def key_table(dynamodb_client: Any, session_key_table: str) -> Iterator[str]:
+    """An empty table for wrapped keys."""
+    yield session_key_table
+    _empty(dynamodb_client, session_key_table)
+
+
+def _empty(client: Any, name: str) -> None:
+    for page in client.get_paginator("scan").paginate(TableName=name, ProjectionExpression="PK, SK"):
         for some in chunks(page["Items"], BATCH_WRITE_ITEMS):
-            deletions = [{"DeleteRequest": {"Key": key}} for key in some]
-            dynamodb_client.batch_write_item(RequestItems={name: deletions})
+            client.batch_write_item(RequestItems={name: [{"DeleteRequest": {"Key": key}} for key in some]})
 
 
 @pytest.fixture

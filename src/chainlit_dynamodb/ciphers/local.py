@@ -41,6 +41,7 @@ class LocalKeys:
         self.key_table = key_table
         self._path = Path(path)
         self._masters: list[AesKey] | None = None
+        logger.warning("LocalKeys is for development: whoever reads %s reads the chats", path)
 
     async def new_key(self, owner: str) -> tuple[bytes, bytes]:
         """Return a new key, and the same wrapped. Cost: none."""
@@ -71,7 +72,6 @@ class LocalKeys:
     async def _keys(self) -> list[AesKey]:
         if self._masters is None:
             self._masters = await asyncio.to_thread(_masters_in, self._path)
-            logger.warning("Keys are wrapped with the file %s: this is for development", self._path)
         return self._masters
 
 
