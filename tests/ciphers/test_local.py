@@ -19,6 +19,22 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "keys"
 
 
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def text_of(path: Path) -> str:
+    return path.read_text()
+
+
+def write(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
 async def test_a_key_is_unwrapped_to_what_it_was(file: Path) -> None:
     secret, wrapped = await LocalKeys(file).new_key("alice")
     assert len(secret) == 32
@@ -33,8 +49,8 @@ async def test_every_key_is_another(file: Path) -> None:
 
 async def test_the_file_is_its_owners_alone(file: Path) -> None:
     await LocalKeys(file).new_key("alice")
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert [path.name for path in file.parent.iterdir()] == ["keys"]
+    assert mode_of(file) == 0o600
+    assert names_in(file.parent) == ["keys"]
 
 
 async def test_a_key_is_its_users(file: Path) -> None:
@@ -48,9 +64,9 @@ async def test_a_key_is_its_users(file: Path) -> None:
 async def test_the_first_line_wraps_and_all_lines_unwrap(file: Path) -> None:
     secret, wrapped = await LocalKeys(file).new_key("alice")
     new = base64.b64encode(b"n" * 32).decode()
-    file.write_text(f"{new}\n{file.read_text()}")
+    write(file, f"{new}\n{text_of(file)}")
     again = await LocalKeys(file).rewrap(wrapped, "alice")
-    file.write_text(new + "\n")
+    write(file, new + "\n")
     assert await LocalKeys(file).unwrap(again, "alice") == secret
     with pytest.raises(CipherError):
         await LocalKeys(file).unwrap(wrapped, "alice")
@@ -58,10 +74,10 @@ async def test_the_first_line_wraps_and_all_lines_unwrap(file: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "short", "not base64!", "aGVsbG8=\n", "\xff"])
 async def test_a_file_that_holds_no_key_is_a_clear_error(file: Path, content: str) -> None:
-    file.write_text(content)
+    write(file, content)
     with pytest.raises(CipherError, match="key"):
         await LocalKeys(file).new_key("alice")
-    assert file.read_text() == content
+    assert text_of(file) == content
 
 
 async def test_a_folder_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:

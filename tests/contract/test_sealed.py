@@ -59,6 +59,7 @@ async def tell_everything(layer: Any) -> None:
             message(
                 "s1",
                 output=text + "!",
+                tags=[MARK],
                 name=MARK,
                 language=MARK,
                 command=MARK,
