@@ -2,9 +2,9 @@
 
     python -m benchmarks.sealed
 
-Both layers are in one process and measure a few calls in turn, many times, so that whatever else the machine does hits
-both alike; the difference is the median of those of neighbours. The stub engine sends its rows as they are;
-what the sealed layer gets of them in their place was sealed before, so that parsing the longer answer is not counted.
+Both layers are in one process and measure a few calls in turn, many times, so that whatever else the machine does
+hits both alike; the difference is the median of those of neighbours. The rows that the stub engine sends are
+exchanged for sealed ones behind the parser, so that parsing the longer answer is not counted.
 """
 
 from __future__ import annotations

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import logging
-import random
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from chainlit.element import CustomElement, Text
 from chainlit.types import Feedback
 from chainlit.user import User
 
@@ -23,8 +18,6 @@ from chainlit_dynamodb.rows import cipher as sealing
 from chainlit_dynamodb.schema import LEFT_OPEN
 from chainlit_dynamodb.testing.transports import Counting
 from tests.contract.chats import (
-    enter_bot,
-    enter_chat,
     ids,
     listed,
     message,
@@ -34,51 +27,13 @@ from tests.contract.chats import (
     steps_of,
     tool,
 )
+from tests.contract.sealed import MARK, noise, tell_everything
 from tests.wiring import wrap
 
 pytestmark = sealed_only
 
-MARK = "marmalade"
 SEALED_MAGIC = b"\x00cds"
 Raw = Callable[[], list[dict[str, Any]]]
-
-
-def noise(size: int) -> str:
-    """Give text that cannot be compressed, with the mark in it."""
-    return MARK + base64.b64encode(random.Random(1).randbytes(size)).decode() + MARK  # noqa: S311 - only noise
-
-
-async def tell_everything(layer: Any) -> None:
-    """Write a chat with the mark in each field that holds content, short and long, once and again."""
-    await layer.create_user(User("alice", metadata={MARK: MARK}))
-    await start_thread(layer, name=f"{MARK} " * 300)
-    for long in ("", " long" * 2_000, noise(300_000)):
-        text = MARK + long
-        await layer.create_step(message("s1", output=text, input=text, metadata={MARK: [text]}, tags=[MARK]))
-        await layer.update_step(
-            message(
-                "s1",
-                output=text + "!",
-                tags=[MARK],
-                name=MARK,
-                language=MARK,
-                command=MARK,
-                generation={"prompt": text},
-                ours=MARK,
-            )
-        )
-        await layer.update_thread("t1", name=text[:5_000], metadata={MARK: text, "small": MARK}, tags=[MARK])
-        await layer.upsert_feedback(Feedback(forId="s1", threadId="t1", value=1, comment=text))
-        await layer.create_element(
-            CustomElement(id="e1", name=MARK, props={MARK: text}, for_id="s1", thread_id="t1", display="inline")
-        )
-        await layer.set_step_favorite(message("s1", metadata={MARK: text}), True)
-    await layer.create_step(tool("s2", input=MARK, output=MARK, name=MARK, count=12345.5))
-    await layer.create_element(
-        Text(id="e2", name=MARK, content=MARK, for_id="s1", thread_id="t1", language=MARK, mime=f"text/{MARK}")
-    )
-    await layer.create_step(message("s3", output=MARK))
-    await layer.delete_step("s3")
 
 
 def entries_of(client: Any, table: str) -> list[dict[str, Any]]:
@@ -202,155 +157,6 @@ async def test_a_cold_process_reads_the_keys_of_a_chat_and_of_its_owner(layer: A
     assert counting.counts == {"Query": 1, "BatchGetItem": 2}
 
 
-async def test_where_processes_make_a_key_at_once_the_first_one_counts(
-    make_layer: Any, key_table: str, dynamodb_client: Any
-) -> None:
-    enter_chat("t1")
-    layers = [make_layer() for _ in range(8)]
-    writes = [layer.create_step(tool(f"s{number}", output=MARK)) for number, layer in enumerate(layers)]
-    naming = [layer.update_thread("t1", name=MARK, user_id="alice") for layer in layers]
-    await asyncio.gather(*writes, *naming)
-    thread = await make_layer().get_thread("t1")
-    assert thread["name"] == MARK
-    assert [step["output"] for step in thread["steps"]] == [MARK] * 8
-    made = {row["PK"]["S"] for row in dynamodb_client.scan(TableName=key_table)["Items"]}
-    assert made - {"KEY#USER#"} == {"KEY#THREAD#t1", "KEY#USER#alice"}
-
-
-async def test_what_is_written_before_a_chat_has_its_owner_goes_with_the_owners_key(
-    layer: Any, make_layer: Any
-) -> None:
-    enter_chat("t1")
-    await layer.create_step(message("s1"))
-    await layer.update_thread("t1", name="a chat", user_id="alice")
-    assert ids((await layer.get_thread("t1"))["steps"]) == ["s1"]
-    assert await layer.keys.erase("alice")
-    assert await make_layer().get_thread("t1") is None
-
-
-async def test_a_chat_from_before_the_cipher_is_sealed_for_its_owner(make_layer: Any) -> None:
-    await start_thread(make_layer(cipher=None))
-    layer = make_layer()
-    await layer.create_step(message("s1"))
-    await layer.keys.erase("alice")
-    assert await steps_of(make_layer()) == {}
-
-
-async def test_a_chat_that_changes_hands_goes_with_the_key_of_its_new_owner(layer: Any, make_layer: Any) -> None:
-    await start_thread(layer)
-    await layer.update_thread("t1", user_id="bob")
-    await layer.keys.erase("alice")
-    assert (await make_layer().get_thread("t1"))["name"] == "a chat"
-    await layer.keys.erase("bob")
-    assert await make_layer().get_thread("t1") is None
-
-
-async def test_bots_chats_need_no_owner(layer: Any, make_layer: Any) -> None:
-    enter_bot("t1", None)
-    await layer.create_step(message("s1", output=MARK))
-    await layer.update_thread("t1", name=MARK)
-    other = make_layer()
-    assert (await steps_of(other))["s1"]["output"] == MARK
-    assert await other.upsert_feedback(Feedback(forId="s1", value=1, comment=MARK))
-
-
-async def test_an_erased_user_is_gone_and_nothing_fails(
-    layer: Any, make_layer: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    await tell_everything(layer)
-    await start_thread(layer, "t2", name="bobs", user_id="bob")
-    assert await layer.keys.erase("alice")
-    caplog.clear()
-    other = make_layer()
-    enter_chat("t1")
-    for reader in (layer, other):
-        assert await reader.get_thread("t1") is None
-        assert await reader.get_element("t1", "e1") is None
-        assert (await page_of(reader)).data == []
-        assert await listed(reader, search=MARK) == []
-        assert await listed(reader, feedback=1) == []
-        assert await reader.get_favorite_steps("alice") == []
-        assert await reader.upsert_feedback(Feedback(forId="s1", threadId="t1", value=0)) == ""
-        assert (await reader.get_thread("t2"))["name"] == "bobs"
-    assert await other.get_user("alice") is None
-    said = [r.message for r in caplog.records if "erased" in r.message and "THREAD#t1" in r.message]
-    assert len(said) == 2  # once in each process
-    assert [r for r in caplog.records if r.levelno >= logging.ERROR or r.exc_info] == []
-
-
-async def test_an_erased_user_may_come_back(layer: Any, make_layer: Any) -> None:
-    await layer.create_user(User("alice", metadata={"is": "old"}))
-    await start_thread(layer)
-    await layer.keys.erase("alice")
-    other = make_layer()
-    assert (await other.create_user(User("alice", metadata={"is": "new"}))).metadata == {"is": "new"}
-    await start_thread(other, "t2", name="new")
-    await other.update_thread("t1", metadata={"is": "late"})
-    await other.create_step(message("s1", "t1", output="late"))
-    third = make_layer()
-    assert (await third.get_user("alice")).metadata == {"is": "new"}
-    assert await listed(third) == ["t2"]
-    assert await third.get_thread("t1") is None
-
-
-async def test_an_erased_chat_can_be_deleted(layer: Any, make_layer: Any, rows: Raw) -> None:
-    await tell_everything(layer)
-    await layer.keys.erase("alice")
-    other = make_layer()
-    enter_chat("t1")
-    await other.delete_step("s2")
-    await other.delete_element("e1", "t1")
-    await other.delete_thread("t1")
-    assert {row["SK"]["S"] for row in rows()} == {"USER", "THREAD"}
-
-
-async def test_the_key_of_a_deleted_chat_is_erased(layer: Any, key_table: str, dynamodb_client: Any) -> None:
-    await start_thread(layer)
-    await layer.create_step(message("s1"))
-    await layer.delete_thread("t1")
-    keys = dynamodb_client.scan(TableName=key_table)["Items"]
-    assert "KEY#THREAD#t1" not in {row["PK"]["S"] for row in keys}
-
-
-async def test_deleting_an_unknown_chat_leaves_a_key_that_was_just_made(
-    layer: Any, make_layer: Any, dynamodb_client: Any, key_table: str
-) -> None:
-    await layer.keys.for_writing("THREAD#t1")
-    await make_layer().delete_thread("t1")
-    assert "KEY#THREAD#t1" in {row["PK"]["S"] for row in dynamodb_client.scan(TableName=key_table)["Items"]}
-
-
-async def test_a_new_master_key_wraps_anew_what_old_values_are_read_with(
-    make_layer: Any, tmp_path: Path, key_table: str
-) -> None:
-    await start_thread(make_layer(), name="old")
-    file = tmp_path / "keys"
-    old, new = file.read_text(), base64.b64encode(b"n" * 32).decode()
-    file.write_text(f"{new}\n{old}")
-    both = make_layer(cipher=LocalKeys(file, key_table=key_table))
-    assert (await both.get_thread("t1"))["name"] == "old"
-    assert await both.keys.rewrap("alice")
-    assert not await both.keys.rewrap("carol")
-    await both.create_step(message("s1"))
-    file.write_text(new)
-    rotated = make_layer(cipher=LocalKeys(file, key_table=key_table))
-    thread = await rotated.get_thread("t1")
-    assert (thread["name"], ids(thread["steps"])) == ("old", ["s1"])
-
-
-async def test_the_key_of_nobodys_chats_is_wrapped_anew_too(make_layer: Any, tmp_path: Path, key_table: str) -> None:
-    layer = make_layer()
-    enter_bot("t1", None)
-    await layer.create_step(message("s1"))
-    await layer.update_thread("t1", name="bots")
-    file = tmp_path / "keys"
-    new = base64.b64encode(b"n" * 32).decode()
-    file.write_text(f"{new}\n{file.read_text()}")
-    assert await make_layer(cipher=LocalKeys(file, key_table=key_table)).keys.rewrap(None)
-    file.write_text(new)
-    assert (await make_layer(cipher=LocalKeys(file, key_table=key_table)).get_thread("t1"))["name"] == "bots"
-
-
 async def test_another_key_file_is_a_clear_error(make_layer: Any, tmp_path: Path, key_table: str) -> None:
     await start_thread(make_layer())
     other = make_layer(cipher=LocalKeys(tmp_path / "other", key_table=key_table))
@@ -439,6 +245,15 @@ async def test_the_key_of_another_chat_is_refused(
     change(dynamodb_client, key_table, "KEY#THREAD#t1", "KEY", _key=keys["KEY#THREAD#t2"]["_key"])
     with pytest.raises(CipherError, match="changed or moved"):
         await make_layer().get_thread("t1")
+
+
+async def test_a_given_client_takes_what_is_sealed(
+    make_layer: Any, dynamodb_client: Any, table_name: str, key_table: str, rows: Raw
+) -> None:
+    layer = make_layer(client=dynamodb_client)
+    await tell_everything(layer)
+    assert MARK not in repr(rows())
+    assert (await steps_of(make_layer()))["s2"]["output"] == MARK == (await steps_of(layer))["s2"]["output"]
 
 
 async def test_wrapped_keys_may_lie_in_the_table_of_the_chats(make_layer: Any, tmp_path: Path) -> None:
