@@ -17,7 +17,7 @@ from chainlit_dynamodb.schema import NOBODYS_PK, USER_ID, WRAPPED_KEY, is_user_p
 from chainlit_dynamodb.testing.simulation import processes, story
 from chainlit_dynamodb.testing.simulation.campaign import one
 
-STORIES = 100
+STORIES = 60
 MASTER = AesKey(b"m" * 32)
 Rows = Mapping[tuple[str, str], Any]
 
@@ -72,5 +72,6 @@ def _sealed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(story, "decoded", opened)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # files of servers that were killed
 def test_sealed_stories_end_well() -> None:
     assert [result for result in map(one, range(STORIES)) if result.invariants] == []
