@@ -132,9 +132,8 @@ class KmsKeys:
 
     def _send(self, method: str, request: dict[str, Any]) -> dict[str, Any]:
         with self._making:
-            if self._client is None:
-                self._client = self._made()
-        answer: dict[str, Any] = getattr(self._client, method)(**request)
+            client = self._client = self._client or self._made()
+        answer: dict[str, Any] = getattr(client, method)(**request)
         return answer
 
     def _made(self) -> Any:

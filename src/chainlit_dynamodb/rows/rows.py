@@ -51,7 +51,7 @@ _STAMP_TRIES: Final = 20
 
 
 class Rows:
-    """Reads and writes the rows of one table.
+    """Reads and writes the rows of one table. With a cipher, each cost below has that of keys in it, see `Keyring`.
 
     Attributes:
         retry: How long requests are tried. Reads have the patience of `retry.read`, unless a write depends on them.
