@@ -42,6 +42,8 @@ from chainlit_dynamodb.schema import (
 logger = logging.getLogger("chainlit.DynamoDB")
 
 _THREAD_ABOVE_BYTES: Final = 256 * 1024
+_VALUE_BYTES: Final = 512
+"""What opening a value takes besides its bytes, in bytes: a page of an index has thousands of short ones."""
 _SAID: Final = 10_000
 _TEXT: Final = b"t"
 _JSON: Final = b"j"
@@ -169,7 +171,7 @@ class SealedTable(Table):
         for row in rows:
             for _, sealed in _sealed_in(row):
                 wanted.setdefault(row[PK], set()).add(sealed.key_id)
-                size_bytes += len(sealed.content)
+                size_bytes += len(sealed.content) + _VALUE_BYTES
         if not wanted:
             return [_Opened(row, False) for row in rows]
         keys = await self._keys.find(wanted, policy)

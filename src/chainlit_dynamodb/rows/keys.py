@@ -23,7 +23,7 @@ from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.expressions import Condition, equals, missing
 from chainlit_dynamodb.dynamodb.packing import Sealed
 from chainlit_dynamodb.dynamodb.retry import Retries, RetryPolicy
-from chainlit_dynamodb.dynamodb.table import Table
+from chainlit_dynamodb.dynamodb.table import BATCH_GET_KEYS, Table, chunks
 from chainlit_dynamodb.errors import CipherError, ConditionFailedError, TransientError
 from chainlit_dynamodb.schema import (
     NOBODYS_PK,
@@ -125,8 +125,9 @@ class Keyring:
         policy = policy or self._wrapped.retry.read
         known = {pk: self._cache.get(pk) for pk in wanted}
         unknown = [pk for pk, ids in wanted.items() if (held := known[pk]) is None or set(ids) != {held.key.id}]
-        for pk, record in (await self._read(unknown, policy)).items():
-            known[pk] = await self._unwrapped(pk, record, policy)
+        for some in chunks(unknown, BATCH_GET_KEYS):  # between them others have their turn
+            for pk, record in (await self._read(some, policy)).items():
+                known[pk] = await self._unwrapped(pk, record, policy)
         return {pk: held.key for pk, held in known.items() if held is not None}
 
     async def forget(self, pk: str) -> None:
