@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import uuid
 from typing import Any
 
 import boto3
@@ -13,8 +14,12 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 
 from chainlit_dynamodb import CipherError, ConfigurationError, CredentialsError, KeyProvider, KmsKeys
 from chainlit_dynamodb.errors import ChainlitDynamoDBError, TransientError
+from chainlit_dynamodb.ops.create_table import create_table
 from tests.conftest import REGION
+from tests.contract.chats import steps_of
+from tests.contract.sealed import MARK, tell_everything
 from tests.ports import free_port
+from tests.wiring import aio_transport, wired
 
 
 class Strict:
@@ -153,6 +158,34 @@ async def test_kms_is_asked_off_the_event_loop(key_id: str) -> None:
     await asyncio.sleep(0.01)
     assert asyncio.get_running_loop().time() - begun < 0.15
     assert (await asking)[1] != threading.main_thread().name.encode()
+
+
+async def test_a_chat_is_sealed_with_keys_that_kms_wraps(kms: Any, key_id: str, ministack_url: str) -> None:
+    tables = [f"test-{uuid.uuid4().hex}" for _ in range(2)]
+    dynamodb = boto3.client("dynamodb", region_name=REGION, endpoint_url=ministack_url)
+    for table in tables:
+        create_table(dynamodb, table)
+    layers = [
+        wired(
+            tables[0],
+            aio_transport(ministack_url, tables[0]),
+            cipher=KmsKeys(key_id, key_table=tables[1], endpoint_url=ministack_url),
+        )
+        for _ in range(2)
+    ]
+    await layers[0].check()
+    await tell_everything(layers[0])
+    assert MARK not in repr([dynamodb.scan(TableName=table)["Items"] for table in tables])
+    assert (await steps_of(layers[1]))["s2"]["output"] == MARK
+    keys = layers[1].keys
+    assert keys is not None
+    assert await keys.rewrap("alice")
+    assert await keys.erase("alice")
+    assert await layers[1].get_thread("t1") is None
+    for layer in layers:
+        await layer.close()
+    for table in tables:
+        dynamodb.delete_table(TableName=table)
 
 
 @pytest.mark.parametrize("key_id", ["", " "])

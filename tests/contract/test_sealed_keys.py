@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -148,9 +149,10 @@ async def test_the_key_of_a_deleted_chat_is_erased(layer: Any, key_table: str, d
 
 
 async def test_deleting_an_unknown_chat_leaves_a_key_that_was_just_made(
-    layer: Any, make_layer: Any, dynamodb_client: Any, key_table: str
+    layer: Any, make_layer: Any, put_row: Any, dynamodb_client: Any, key_table: str
 ) -> None:
     await layer.keys.for_writing("THREAD#t1")
+    put_row("THREAD#t1", "ELEMENT#e1", _announcedAt={"N": str(int(time.time()))}, objectKey={"S": "a file"})
     await make_layer().delete_thread("t1")
     assert "KEY#THREAD#t1" in {row["PK"]["S"] for row in dynamodb_client.scan(TableName=key_table)["Items"]}
 

@@ -35,6 +35,7 @@ from chainlit_dynamodb.schema import (
     SK,
     STAMP,
     STORED_AS_IS,
+    THREAD_SK,
     Key,
     inline_bytes,
     is_buried_when_deleted,
@@ -350,17 +351,17 @@ class Rows:
             consistent=True,
             policy=self.retry.write,
         )
-        found_any, is_known = True, False
+        found_any, is_gone_for_good = True, False
         while found_any:
             found_any = False
             async for page in self._table.query_pages(query):
-                is_known = is_known or bool(page)
                 doomed = [row for row in page if not spares(row)]
                 yield [row for row in doomed if not is_part_sk(row[SK])], [row for row in page if spares(row)]
+                is_gone_for_good |= bool(doomed) or any(row[SK] == THREAD_SK for row in page)
                 if doomed:
                     found_any = True
                     await self.delete_many(doomed)
-        if self.keys is not None and is_known:  # else it may be just being made
+        if self.keys is not None and is_gone_for_good:  # else it may be just being made
             await self.keys.forget(pk)
 
     async def transact(self, writes: Sequence[Write]) -> None:
