@@ -49,6 +49,9 @@ _TEXT: Final = b"t"
 _JSON: Final = b"j"
 _BYTES: Final = b"b"
 _PACKED: Final = b"p"
+AttributePath = tuple[str, ...]
+"""The name of an attribute, and of an entry inside if it is that which is sealed."""
+
 _to_json: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
@@ -211,11 +214,7 @@ def value_of(content: bytes) -> Any:
     return base64.b64encode(data).decode()
 
 
-Path = tuple[str, ...]
-"""The name of an attribute, or with it the name of an entry inside."""
-
-
-def _contents(values: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
+def _contents(values: Mapping[str, Any]) -> Iterator[tuple[AttributePath, Any]]:
     """Give what is to be sealed. What is empty, true or false is not: it says no more than its length would."""
     for name, value in values.items():
         if name == FEEDBACK and isinstance(value, dict):
@@ -230,7 +229,7 @@ def _is_content(name: str, value: Any, left_open: frozenset[str]) -> bool:
     return not isinstance(value, (str, dict, list)) or bool(value)
 
 
-def _sealed_in(row: Item) -> Iterator[tuple[Path, Sealed]]:
+def _sealed_in(row: Item) -> Iterator[tuple[AttributePath, Sealed]]:
     for name, value in row.items():
         if isinstance(value, Sealed):
             yield (name,), value
@@ -238,7 +237,7 @@ def _sealed_in(row: Item) -> Iterator[tuple[Path, Sealed]]:
             yield from (((name, entry), inner) for entry, inner in value.items() if isinstance(inner, Sealed))
 
 
-def _with(values: Mapping[str, Any], changed: Mapping[Path, Any]) -> Item:
+def _with(values: Mapping[str, Any], changed: Mapping[AttributePath, Any]) -> Item:
     """Return attributes with some of them, or entries of some, changed."""
     result = dict(values)
     for (name, *inside), value in changed.items():
@@ -246,7 +245,7 @@ def _with(values: Mapping[str, Any], changed: Mapping[Path, Any]) -> Item:
     return result
 
 
-def _without(values: Mapping[str, Any], paths: Iterable[Path]) -> Item:
+def _without(values: Mapping[str, Any], paths: Iterable[AttributePath]) -> Item:
     result = dict(values)
     for name, *inside in paths:
         if inside:
@@ -260,11 +259,11 @@ def _without_content(row: Item) -> Item:
     return _without(row, [path for path, _ in _sealed_in(row)])
 
 
-def _place(row: Key, path: Path) -> bytes:
+def _place(row: Key, path: AttributePath) -> bytes:
     return place_of(row, "\0".join(path))
 
 
-def _seal(key: AesKey, row: Key, contents: Mapping[Path, bytes]) -> dict[Path, Sealed]:
+def _seal(key: AesKey, row: Key, contents: Mapping[AttributePath, bytes]) -> dict[AttributePath, Sealed]:
     return {path: Sealed(key.id, key.seal(content, _place(row, path))) for path, content in contents.items()}
 
 
@@ -273,8 +272,8 @@ def _open_all(rows: Iterable[Item], keys: Mapping[str, AesKey]) -> list[_Opened]
 
 
 def _open(row: Item, key: AesKey | None) -> _Opened:
-    opened: dict[Path, Any] = {}
-    erased: list[Path] = []
+    opened: dict[AttributePath, Any] = {}
+    erased: list[AttributePath] = []
     for path, sealed in _sealed_in(row):
         if key is None or key.id != sealed.key_id:
             erased.append(path)

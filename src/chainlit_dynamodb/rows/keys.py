@@ -163,6 +163,9 @@ class Keyring:
         Returns:
             Whether there is such a key.
 
+        Raises:
+            ConditionFailedError: Somebody else has just wrapped it anew, or erased it.
+
         Cost: 1 read unit and 1 write unit, and requests to the provider.
         """
         pk, policy = user_threads_pk(user_id) if user_id is not None else NOBODYS_PK, self._wrapped.retry.write
