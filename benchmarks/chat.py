@@ -39,10 +39,10 @@ def boto3_client(url: str) -> Any:
     return boto3.client("dynamodb", region_name=REGION, endpoint_url=url)
 
 
-def ours(table_name: str, url: str) -> Any:
+def ours(table_name: str, url: str, **options: Any) -> Any:
     """Make our layer, users uncached so that every call counts."""
     return DynamoDBDataLayer(
-        table_name, user_thread_limit=LIST_SIZE, region_name=REGION, endpoint_url=url, user_cache_seconds=0
+        table_name, user_thread_limit=LIST_SIZE, region_name=REGION, endpoint_url=url, user_cache_seconds=0, **options
     )
 
 

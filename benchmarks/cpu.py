@@ -73,11 +73,12 @@ async def work(url: str) -> None:
     enter_chat(THREAD_ID, USER_ID)
     numbers = itertools.count()
     while name := (await asyncio.to_thread(sys.stdin.readline)).strip():
-        print(await _microseconds(layer, name, numbers), flush=True)
+        print(await microseconds(layer, name, numbers), flush=True)
     await layer.close()
 
 
-async def _microseconds(layer: Any, name: str, numbers: Iterator[int]) -> float:
+async def microseconds(layer: Any, name: str, numbers: Iterator[int]) -> float:
+    """Return the CPU time of a call of a kind, the mean of a few."""
     call, times = CALLS[name]
     gc.collect()
     started = time.process_time()

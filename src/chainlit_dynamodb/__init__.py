@@ -9,6 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from chainlit_dynamodb.ciphers.kms import KmsKeys
+    from chainlit_dynamodb.ciphers.local import LocalKeys
+    from chainlit_dynamodb.ciphers.provider import KeyProvider
     from chainlit_dynamodb.data_layer import DynamoDBDataLayer
     from chainlit_dynamodb.dynamodb.retry import RetryPolicies, RetryPolicy
     from chainlit_dynamodb.dynamodb.transport import Transport
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
         AccessDeniedError,
         BacklogFullError,
         ChainlitDynamoDBError,
+        CipherError,
         ConfigurationError,
         CredentialsError,
         CursorError,
@@ -47,6 +51,7 @@ _MODULES: Final = {
     "AzureStorageClient": "storage.azure_data_lake",
     "BacklogFullError": "errors",
     "ChainlitDynamoDBError": "errors",
+    "CipherError": "errors",
     "ConfigurationError": "errors",
     "CorsCheck": "storage.cors",
     "CredentialsError": "errors",
@@ -55,6 +60,9 @@ _MODULES: Final = {
     "GCSStorageClient": "storage.gcs",
     "InvalidIdError": "errors",
     "ItemTooLargeError": "errors",
+    "KeyProvider": "ciphers.provider",
+    "KmsKeys": "ciphers.kms",
+    "LocalKeys": "ciphers.local",
     "LocalStorageClient": "storage.local.client",
     "MissingDependencyError": "errors",
     "ObjectExistsError": "errors",
@@ -78,6 +86,7 @@ __all__ = [
     "AzureStorageClient",
     "BacklogFullError",
     "ChainlitDynamoDBError",
+    "CipherError",
     "ConfigurationError",
     "CorsCheck",
     "CredentialsError",
@@ -86,6 +95,9 @@ __all__ = [
     "GCSStorageClient",
     "InvalidIdError",
     "ItemTooLargeError",
+    "KeyProvider",
+    "KmsKeys",
+    "LocalKeys",
     "LocalStorageClient",
     "MissingDependencyError",
     "ObjectExistsError",

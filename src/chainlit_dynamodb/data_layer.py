@@ -33,6 +33,7 @@ from chainlit_dynamodb.chat.listing import ThreadFilter
 from chainlit_dynamodb.chat.store import ChatStore
 from chainlit_dynamodb.chat.users import CACHE_SECONDS
 from chainlit_dynamodb.chat.writer import MAX_PENDING_BYTES, Backlog
+from chainlit_dynamodb.ciphers.provider import KeyProvider
 from chainlit_dynamodb.closing import Closing
 from chainlit_dynamodb.decorators import (
     awaited,
@@ -93,6 +94,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         max_pending_bytes: int = MAX_PENDING_BYTES,
         compress_above: int | None = COMPRESS_ABOVE_BYTES,
         close_seconds: float = CLOSE_SECONDS,
+        cipher: KeyProvider | None = None,
     ) -> None:
         """Configure the layer.
 
@@ -100,8 +102,7 @@ class DynamoDBDataLayer(BaseDataLayer):
             table_name: The table; `chainlit-dynamodb create-table` makes it.
             client: A boto3 DynamoDB client, or one whose methods give awaitables. It is used off the event loop and
                 never closed. `None` signs requests with the credentials of the usual AWS chain, over aiohttp.
-            storage_provider: Where files are kept, as `S3StorageClient`; closed with the layer. Without one, only
-                elements without a file of their own are kept.
+            storage_provider: Keeps files, as `S3StorageClient`; closed with the layer. `None` keeps no file.
             user_thread_limit: How many threads one request to the index reads. Pages are always filled.
             region_name: Wins over `AWS_REGION`, `AWS_DEFAULT_REGION` and the profile.
             endpoint_url: Wins over `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL` and the profile.
@@ -111,6 +112,7 @@ class DynamoDBDataLayer(BaseDataLayer):
             max_pending_bytes: How much may wait in memory to be written; what is more waits in a temporary file.
             compress_above: The size in bytes above which values are compressed; `None` never compresses.
             close_seconds: How long `close` waits for what is not written yet.
+            cipher: Wraps the keys that seal content, as `KmsKeys`; closed with the layer. `None` seals nothing.
 
         Raises:
             ConfigurationError: An argument makes no sense.
@@ -122,10 +124,10 @@ class DynamoDBDataLayer(BaseDataLayer):
         self.patience = Patience()
         self._attachments = StorageAttachments(storage_provider) if storage_provider is not None else None
         self._files = PatientAttachments(self._attachments, retry.write) if self._attachments else None
-        if transport is None:
-            transport = make_transport(table_name, client, region_name, endpoint_url)
-        self._table = Table(table_name, transport, retry)
-        self._rows = Rows(self._table, compress_above_bytes=compress_above)
+        sender = make_transport(table_name, client, region_name, endpoint_url) if transport is None else transport
+        self._table = Table(table_name, sender, retry)
+        self._rows = Rows(self._table, compress_above_bytes=compress_above, cipher=cipher)
+        self.keys = self._rows.keys
         self._store = ChatStore(
             self._rows,
             self._files,
@@ -138,8 +140,8 @@ class DynamoDBDataLayer(BaseDataLayer):
         say_alike_failures_once()
 
     async def check(self) -> None:
-        """Try table, index and storage, and raise what is wrong. Cost: 1.5 read units, and storing a tiny file."""
-        await check_start(self._table, self._attachments)
+        """Try table, index, storage and keys; raise what is wrong. Cost: 1.5 read units, and storing a tiny file."""
+        await check_start(self._table, self._attachments, self.keys)
 
     def next_stamp(self) -> str:
         """Return a stamp for a write that is asked for now. Cost: none."""
@@ -167,8 +169,7 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: 1 write unit per KB.
         """
-        stored = await self._store.users.upsert(id_of(user.identifier), dict_of(user.metadata) or {})
-        return PersistedUser(**stored)
+        return PersistedUser(**await self._store.users.upsert(id_of(user.identifier), dict_of(user.metadata) or {}))
 
     @missing_if_impossible(str, level=logging.WARNING)
     @awaited
@@ -272,9 +273,8 @@ class DynamoDBDataLayer(BaseDataLayer):
         storing = self._store.steps.update(thread_id, fields["id"], fields, stamp=stamp, askers=askers)
         favorite = step_metadata(step_dict).get(FAVORITE)
         if isinstance(favorite, bool) and not hasattr(BaseDataLayer, "set_step_favorite"):
-            # Chainlit before 2.10 sets favourites this way.
             await storing
-            await self.set_step_favorite(step_dict, favorite)
+            await self.set_step_favorite(step_dict, favorite)  # this is how Chainlit before 2.10 sets favourites
             return
         del step_dict, fields  # while it waits, nothing but the write path holds what is written
         await storing

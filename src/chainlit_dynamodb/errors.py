@@ -4,6 +4,7 @@
       ConfigurationError            a constructor argument or environment value is missing or wrong
         MissingDependencyError      an optional SDK is not installed; also an ImportError
         CredentialsError            no AWS credentials or no region could be found, or they were refused
+        CipherError                 a key is wrong, missing or refused, so content can not be sealed or opened
         SchemaError                 the table or its index is missing, or not as this package needs it
       InvalidIdError                an id cannot be part of a key; also a ValueError
       BacklogFullError              a write was lost: memory and disk are full of writes that wait
@@ -56,6 +57,10 @@ class MissingDependencyError(ConfigurationError, ImportError):
 
 class CredentialsError(ConfigurationError):
     """AWS credentials or region are missing, expired or refused."""
+
+
+class CipherError(ConfigurationError):
+    """A key is wrong, missing or refused, so content can be neither sealed nor opened."""
 
 
 class SchemaError(ConfigurationError):

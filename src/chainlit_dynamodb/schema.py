@@ -10,6 +10,7 @@ The layout is the one of Chainlit's built-in layer, so its tables and rows work 
     feedback marker   THREAD#{id}         FEEDBACK#{value}        FEEDBACK#{value}#{user id} / thread's TS#
     step lookup       STEP#{step id}      STEP                    (only for chats without a browser)
     part of a value   as its owner        the owner's SK, and behind a unit separator what tells parts apart
+    wrapped key       KEY#{partition}     KEY                     (only with a cipher; may be in a table of its own)
 
 The kind comes first and the free text last, so no id can reach into another partition.
 """
@@ -82,7 +83,37 @@ NEVER_STORED: Final = "_neverStored"
 """On the tombstone of a step or element that was not there when it was deleted."""
 ORDER: Final = "_order"
 """When an element was first stored: elements come back in this order."""
+WRAPPED_KEY: Final = "_key"
+"""On the row of a wrapped key."""
 INTERNAL_PREFIX: Final = "_"
+LEFT_OPEN: Final = KEY_ATTRIBUTES | {
+    ID,
+    IDENTIFIER,
+    USER_ID,
+    USER_IDENTIFIER,
+    THREAD_ID,
+    PARENT_ID,
+    FOR_ID,
+    TYPE,
+    CREATED_AT,
+    START,
+    END,
+    OBJECT_KEY,
+    DELETED_AT,
+    METADATA_VERSION,
+    HAS_LOOKUP,
+    STEP_IDS,
+    STAMP,
+    FAVORITE_STAMP,
+    BURIED_AT,
+    ANNOUNCED_AT,
+    NEVER_STORED,
+    ORDER,
+    WRAPPED_KEY,
+}
+"""What a cipher does not seal: keys, ids, times, types, and what conditions compare. All others are content."""
+FEEDBACK_LEFT_OPEN: Final = frozenset({ID, FOR_ID, VALUE})
+"""The same inside feedback."""
 
 INDEXED_NAME_CHARS: Final = 1_000
 """The index holds so much of a name: Chainlit's names are whole first messages, and the index is paid by size."""
@@ -103,6 +134,7 @@ _ELEMENT: Final = "ELEMENT#"
 _FEEDBACK: Final = "FEEDBACK#"
 _FAVORITE: Final = "FAVORITE#"
 _ACTIVITY: Final = "TS#"
+_KEY_OF: Final = "KEY#"
 _PART: Final = "\x1f"
 _NAME_CHARS: Final = 32
 """How much of a time or an attribute's name goes into a sort key: more than any real time has."""
@@ -110,6 +142,7 @@ _NAME_CHARS: Final = 32
 USER_SK: Final = "USER"
 THREAD_SK: Final = "THREAD"
 STEP_LOOKUP_SK: Final = "STEP"
+_KEY_SK: Final = "KEY"
 ELEMENT_SK_PREFIX: Final = _ELEMENT
 
 
@@ -246,6 +279,25 @@ def is_own_attribute(name: str) -> bool:
 def user_threads_pk(user_id: str) -> str:
     """Return the index partition that lists a user's threads."""
     return _USER + _checked(user_id, MAX_PK_ID_BYTES)
+
+
+NOBODYS_PK: Final = _USER
+"""No user's partition: stands for whoever owns the chats without an owner."""
+
+
+def is_user_pk(pk: str) -> bool:
+    """Return whether a partition is a user's, in the table or on the index."""
+    return pk.startswith(_USER)
+
+
+def parse_user_pk(pk: str) -> str:
+    """Return the user of a partition made by `user_key` or `user_threads_pk`; "" for nobody's."""
+    return pk.removeprefix(_USER)
+
+
+def wrapped_key_key(pk: str) -> Key:
+    """Return the key of the row that holds the wrapped key of a partition."""
+    return Key(_KEY_OF + pk, _KEY_SK)
 
 
 def user_feedback_pk(user_id: str, value: int) -> str:

@@ -12,6 +12,7 @@ from chainlit_dynamodb.dynamodb.failures import transport_failure
 from chainlit_dynamodb.dynamodb.retry import RetryPolicy
 from chainlit_dynamodb.dynamodb.table import Query, Table
 from chainlit_dynamodb.errors import StorageError
+from chainlit_dynamodb.rows.keys import Keyring
 from chainlit_dynamodb.schema import INDEX_NAME, INDEX_PK, INDEX_PROJECTION, user_key, user_threads_pk
 
 PROBE: Final = "chainlit-dynamodb/start-check"
@@ -22,21 +23,25 @@ _TABLE_SECONDS: Final = 10.0
 _STORAGE_SECONDS: Final = 15.0
 
 
-async def check_start(table: Table, attachments: StorageAttachments | None) -> None:
-    """Try whether table, index and storage can be used as they are configured.
+async def check_start(table: Table, attachments: StorageAttachments | None, keys: Keyring | None) -> None:
+    """Try whether table, index, storage and keys can be used as they are configured.
 
     Args:
         table: Is only read from.
         attachments: Stores a file of a few bytes and deletes it; `None` where no files are kept.
+        keys: Wraps a key and unwraps it; `None` where nothing is sealed.
 
     Raises:
-        ConfigurationError: There are no credentials, no region, no such table, or it has other keys or another index.
-        RequestError: DynamoDB refused to read, or does not answer.
+        ConfigurationError: There are no credentials, no region, no such table, or it has other keys or another index;
+            or a key can not be wrapped.
+        RequestError: DynamoDB refused to read, or does not answer; or whoever wraps keys does not.
         StorageError: A file can not be stored, signed for and deleted.
 
-    Cost: 1.5 read units; one upload and one deletion.
+    Cost: 1.5 read units; one upload and one deletion; two requests to whoever wraps keys.
     """
     await _check_table(table)
+    if keys is not None:
+        await keys.check(_PATIENCE)
     if attachments is not None:
         await _check_storage(attachments)
 

@@ -14,8 +14,10 @@ from chainlit.session import HTTPSession, WebsocketSession
 from chainlit.types import Pagination, ThreadFilter
 from chainlit.user import PersistedUser
 
-from chainlit_dynamodb.testing.engines import DYNAMODB_LOCAL
+from chainlit_dynamodb.testing.engines import DYNAMODB_LOCAL, MINISTACK
 
+GIVEN_CLIENT = "given-client"
+SEALED = "sealed"
 ALICE = PersistedUser(id="alice", createdAt="2026-01-01T00:00:00.000000Z", identifier="alice")
 BOB = PersistedUser(id="bob", createdAt="2026-01-01T00:00:00.000000Z", identifier="bob")
 
@@ -28,6 +30,10 @@ def person(user_id: str) -> PersistedUser:
 _tokens: ContextVar[tuple[Any, ...]] = ContextVar("tokens")
 one_engine = pytest.mark.parametrize("backend", [DYNAMODB_LOCAL], indirect=True)
 """For what does not depend on the engine: DynamoDB Local alone."""
+unsealed = pytest.mark.parametrize("backend", [DYNAMODB_LOCAL, MINISTACK, GIVEN_CLIENT], indirect=True)
+"""For what looks at content in the table, or counts requests."""
+sealed_only = pytest.mark.parametrize("backend", [SEALED], indirect=True)
+"""For what is about content that is sealed."""
 INTERNAL = frozenset({"PK", "SK", "UserThreadPK", "UserThreadSK", "deletedAt"})
 
 

@@ -12,15 +12,14 @@ from typing import Any
 import boto3
 import pytest
 
-from chainlit_dynamodb import DynamoDBDataLayer, LocalStorageClient
+from chainlit_dynamodb import DynamoDBDataLayer, KeyProvider, LocalKeys, LocalStorageClient
 from chainlit_dynamodb.dynamodb.given_client import ClientTransport
 from chainlit_dynamodb.dynamodb.table import BATCH_WRITE_ITEMS, chunks
 from chainlit_dynamodb.ops.create_table import create_table
 from chainlit_dynamodb.testing.engines import DYNAMODB_LOCAL, MINISTACK
 from tests.conftest import REGION
+from tests.contract.chats import GIVEN_CLIENT, SEALED
 from tests.wiring import aio_transport, wired
-
-GIVEN_CLIENT = "given-client"
 
 
 @lru_cache
@@ -29,9 +28,9 @@ def client_of(url: str) -> Any:
     return boto3.client("dynamodb", region_name=REGION, endpoint_url=url)
 
 
-@pytest.fixture(params=[DYNAMODB_LOCAL, MINISTACK, GIVEN_CLIENT])
+@pytest.fixture(params=[DYNAMODB_LOCAL, MINISTACK, GIVEN_CLIENT, SEALED])
 def backend(request: pytest.FixtureRequest) -> str:
-    """Each engine over our transport, then DynamoDB Local through a boto3 client that was given."""
+    """Each engine over our transport, then DynamoDB Local through a given boto3 client, and with a cipher."""
     return str(request.param)
 
 
@@ -51,6 +50,13 @@ def dynamodb_local_table(dynamodb_local_url: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def session_key_table(dynamodb_local_url: str) -> Iterator[str]:
+    """A table on DynamoDB Local for wrapped keys, for one test after the other."""
+    with _table_on(dynamodb_local_url) as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
 def ministack_table(ministack_url: str) -> Iterator[str]:
     """A table on ministack, for one test after the other."""
     with _table_on(ministack_url) as name:
@@ -60,7 +66,7 @@ def ministack_table(ministack_url: str) -> Iterator[str]:
 @pytest.fixture
 def engine(backend: str) -> str:
     """The engine in turn, as fixtures name it."""
-    return (DYNAMODB_LOCAL if backend == GIVEN_CLIENT else backend).replace("-", "_")
+    return (DYNAMODB_LOCAL if backend in (GIVEN_CLIENT, SEALED) else backend).replace("-", "_")
 
 
 @pytest.fixture
@@ -74,10 +80,20 @@ def table_name(engine: str, dynamodb_client: Any, request: pytest.FixtureRequest
     """An empty table on the engine in turn. Emptying one is thirty times as fast as making one."""
     name = str(request.getfixturevalue(f"{engine}_table"))
     yield name
-    for page in dynamodb_client.get_paginator("scan").paginate(TableName=name, ProjectionExpression="PK, SK"):
+    _empty(dynamodb_client, name)
+
+
+@pytest.fixture
+def key_table(dynamodb_client: Any, session_key_table: str) -> Iterator[str]:
+    """An empty table for wrapped keys."""
+    yield session_key_table
+    _empty(dynamodb_client, session_key_table)
+
+
+def _empty(client: Any, name: str) -> None:
+    for page in client.get_paginator("scan").paginate(TableName=name, ProjectionExpression="PK, SK"):
         for some in chunks(page["Items"], BATCH_WRITE_ITEMS):
-            deletions = [{"DeleteRequest": {"Key": key}} for key in some]
-            dynamodb_client.batch_write_item(RequestItems={name: deletions})
+            client.batch_write_item(RequestItems={name: [{"DeleteRequest": {"Key": key}} for key in some]})
 
 
 @pytest.fixture
@@ -95,14 +111,22 @@ async def storage(tmp_path: Path) -> AsyncIterator[LocalStorageClient]:
 
 
 @pytest.fixture
+def cipher(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> KeyProvider | None:
+    """Who wraps the keys that seal content, if it is sealed in turn."""
+    if backend != SEALED:
+        return None
+    return LocalKeys(tmp_path / "keys", key_table=str(request.getfixturevalue("key_table")))
+
+
+@pytest.fixture
 async def make_layer(
-    table_name: str, dynamodb_url: str, backend: str, storage: LocalStorageClient
+    table_name: str, dynamodb_url: str, backend: str, storage: LocalStorageClient, cipher: KeyProvider | None
 ) -> AsyncIterator[Callable[..., DynamoDBDataLayer]]:
     """Make layers on one table: as many processes would have."""
     made: list[DynamoDBDataLayer] = []
 
     def make(table_name: str = table_name, **options: Any) -> DynamoDBDataLayer:
-        options = {"storage_provider": storage, **options}
+        options = {"storage_provider": storage, "cipher": cipher, **options}
         if "client" in options:
             made.append(DynamoDBDataLayer(table_name, **options))
         elif backend == GIVEN_CLIENT:

@@ -10,8 +10,8 @@ import pytest
 
 from chainlit_dynamodb import DynamoDBDataLayer
 from chainlit_dynamodb.testing.transports import Gated, Shuffling
-from tests.contract.chats import enter_chat, message, one_engine, start_thread
-from tests.contract.conftest import GIVEN_CLIENT, client_of
+from tests.contract.chats import GIVEN_CLIENT, enter_chat, message, one_engine, start_thread
+from tests.contract.conftest import client_of
 from tests.wiring import switch_of, wrap
 
 

@@ -25,8 +25,7 @@ from chainlit_dynamodb.errors import (
 from chainlit_dynamodb.testing.engines import DYNAMODB_LOCAL
 from chainlit_dynamodb.testing.transports import Failing
 from tests.conftest import REGION
-from tests.contract.chats import enter_chat, message, one_engine, page_of, start_thread, tool
-from tests.contract.conftest import GIVEN_CLIENT
+from tests.contract.chats import GIVEN_CLIENT, enter_chat, message, one_engine, page_of, start_thread, tool
 from tests.wiring import switch_of, wrap
 
 both_transports = pytest.mark.parametrize("backend", [DYNAMODB_LOCAL, GIVEN_CLIENT], indirect=True)

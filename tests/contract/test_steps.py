@@ -21,6 +21,7 @@ from tests.contract.chats import (
     start_thread,
     steps_of,
     tool,
+    unsealed,
 )
 from tests.wiring import wrap
 
@@ -76,6 +77,7 @@ async def test_an_update_that_is_answered_can_be_read_by_another_process(layer: 
     assert (await steps_of(make_layer()))["s1"]["output"] == "8"
 
 
+@unsealed
 async def test_either_arrival_order_of_create_and_update_gives_the_same_row(
     layer: Any, make_layer: Any, rows: Rows
 ) -> None:

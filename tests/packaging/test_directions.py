@@ -21,7 +21,8 @@ ALLOWED = {
     "errors": set[str](),
     "schema": {"errors"},
     "dynamodb": {"dynamodb", "errors"},
-    "rows": {"rows", "dynamodb", "schema", "errors"},
+    "ciphers": {"ciphers", "dynamodb", "errors"},
+    "rows": {"rows", "ciphers", "dynamodb", "schema", "errors"},
     "chat": {"chat", "limits", "rows", "dynamodb", "schema", "errors"},
     "storage": {"storage", "errors"},
     "session": {"chat", "errors"},
@@ -35,7 +36,7 @@ ALLOWED = {
     "attachments": {"chat", "storage", "schema", "errors"},
     "waiting_room": {"chat"},
     "patient_attachments": {"waiting_room", "chat", "dynamodb", "errors"},
-    "start_check": {"attachments", "chat", "dynamodb", "schema", "errors"},
+    "start_check": {"attachments", "chat", "rows", "dynamodb", "schema", "errors"},
     "failure_log": {"errors"},
     "ops": {"ops", "dynamodb", "storage", "schema", "errors"},
     "testing": {
@@ -54,6 +55,8 @@ ALLOWED = {
 }
 # Of the parts below it, access patterns see no more than this: rows, plain values, and what changes them.
 SEEN_BY_CHAT = {"rows.rows", "rows.burial", "rows.transactions", "dynamodb.codec", "dynamodb.expressions"}
+# Of the ciphers, rows see what seals and who wraps keys, but nobody in particular.
+SEEN_BY_ROWS = {"ciphers.aes", "ciphers.provider"}
 PURE = ["schema", "chat.changes", "chat.presentation", "chat.cursors", "chat.clock"]
 PURE += ["dynamodb.codec", "dynamodb.expressions", "dynamodb.packing", "dynamodb.failures"]
 INPUT_AND_OUTPUT = {"asyncio", "aiohttp", "aiodynamo", "botocore", "http", "os", "socket", "subprocess", "threading"}
@@ -63,13 +66,14 @@ SDKS = {"azure", "boto3", "botocore", "google"}
 # What they may import of others; `chainlit` here is Chainlit.
 FORBIDDEN = {
     "dynamodb": {"chainlit", "boto3"},
-    "rows": {"chainlit", "aiohttp", "aiodynamo", "boto3", "botocore"},
+    "ciphers": {"chainlit", "aiohttp", "aiodynamo", "boto3"},
+    "rows": {"chainlit", "cryptography", "aiohttp", "aiodynamo", "boto3", "botocore"},
     "chat": {"chainlit", "aiohttp", "aiodynamo", "boto3", "botocore", "starlette", "fastapi"},
     "ops": {"chainlit"},
     "cli": {"chainlit"},
 }
 KEYS = {"PK", "SK", "UserThread", "UserThreadPK", "UserThreadSK"}
-PREFIXES = ("USER#", "THREAD#", "STEP#", "ELEMENT#", "FEEDBACK#", "FAVORITE#", "TS#")
+PREFIXES = ("USER#", "THREAD#", "STEP#", "ELEMENT#", "FEEDBACK#", "FAVORITE#", "TS#", "KEY#")
 
 
 def part_of(file: Path) -> str:
@@ -115,6 +119,16 @@ def test_no_part_knows_what_it_should_not(file: Path) -> None:
 def test_access_patterns_speak_of_rows_and_attributes_only(file: Path) -> None:
     below = {name for name in own_imports(file) if name.startswith(("dynamodb", "rows"))}
     assert below <= SEEN_BY_CHAT
+
+
+@pytest.mark.parametrize("file", sorted((SOURCE / "rows").glob("*.py")), ids=named)
+def test_rows_know_nobody_in_particular_who_wraps_keys(file: Path) -> None:
+    assert {name for name in own_imports(file) if name.startswith("ciphers")} <= SEEN_BY_ROWS
+
+
+def test_cryptography_is_imported_in_one_module() -> None:
+    users = [file for file in FILES if any(name.partition(".")[0] == "cryptography" for name in imports(file))]
+    assert [named(file) for file in users] == ["ciphers/aes.py"]
 
 
 @pytest.mark.parametrize("file", sorted((SOURCE / "chat").glob("*.py")), ids=named)

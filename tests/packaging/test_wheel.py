@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = {"s3", "azure-blob", "gcs", "azure", "local", "all"}
+EXTRAS = {"s3", "azure-blob", "gcs", "azure", "kms", "local", "all"}
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.step_lookup import StepLookup
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.codec import Item, weight_bytes
-from chainlit_dynamodb.dynamodb.expressions import Condition, Update, all_of, any_of, equals, exists, missing
+from chainlit_dynamodb.dynamodb.expressions import Condition, Update, all_of, any_of, equals_in, exists, missing
 from chainlit_dynamodb.errors import TransactionCancelledError
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.rows.transactions import Write
@@ -226,8 +226,9 @@ def _writes_to_clear(thread_id: str, step_id: str, state: _State) -> list[Write]
 
 
 def _unchanged(state: _State) -> Condition:
+    """Hold as long as nothing has changed of what markers and ids depend on."""
     stored = state.step.get(FEEDBACK)
-    same = equals(FEEDBACK, stored)
+    same = equals_in(FEEDBACK, stored, [ID, VALUE])
     return any_of(missing(FEEDBACK), same) if stored is None else same
 
 

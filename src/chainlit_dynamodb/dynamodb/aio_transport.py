@@ -15,7 +15,7 @@ from yarl import URL
 
 from chainlit_dynamodb.dynamodb.credentials import AwsCredentials
 from chainlit_dynamodb.dynamodb.endpoint import Target, resolve_target
-from chainlit_dynamodb.dynamodb.failures import service_failure, transport_failure
+from chainlit_dynamodb.dynamodb.failures import service_failure, table_of, transport_failure
 from chainlit_dynamodb.errors import CredentialsError, TransientError
 
 CONNECT_SECONDS: Final = 5.0
@@ -113,7 +113,7 @@ class AioTransport:
         except ValueError as exc:  # without its text, which may quote the credentials
             raise CredentialsError(f"{operation}: AWS credentials hold what no header can: a line break?") from exc
         if response.status != 200:
-            failure = service_failure(operation, self._table_name, response.status, body)
+            failure = service_failure(operation, table_of(request, self._table_name), response.status, body)
             if isinstance(failure, CredentialsError) and await to.credentials.replace(key):
                 raise TransientError(operation, "CredentialsRefused", "there are new AWS credentials") from failure
             raise failure

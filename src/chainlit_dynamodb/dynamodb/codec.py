@@ -29,10 +29,10 @@ from enum import Enum
 from functools import lru_cache
 from numbers import Integral, Real
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
-from chainlit_dynamodb.dynamodb.packing import Packed, Split, pack, read_attribute
+from chainlit_dynamodb.dynamodb.packing import Packed, Sealed, Split, pack, read_attribute
 
 logger = logging.getLogger("chainlit.DynamoDB")
 
@@ -176,9 +176,10 @@ def encode(value: Any) -> AttributeValue:
     """Translate a plain value to an AttributeValue.
 
     Args:
-        value: What `plain` returned, or a packed value, the note of a split one, or raw bytes.
+        value: What `plain` returned, with sealed values in it or not; a packed value, the note of a split one, or raw
+            bytes.
     """
-    if isinstance(value, (Packed, Split)):
+    if isinstance(value, (Packed, Split, Sealed)):
         return value.attribute()
     if isinstance(value, bytes):
         return {"B": base64.b64encode(value).decode()}
@@ -202,6 +203,8 @@ def _encode(value: Any, levels_left: int) -> AttributeValue:
         return {"BOOL": value}
     if kind is int or kind is float:
         return {"N": repr(value)}
+    if kind is Sealed:
+        return cast("AttributeValue", value.attribute())
     if levels_left == 0:
         raise _TooDeepError
     if kind is dict:
@@ -226,7 +229,8 @@ def _unescape(key: str) -> str:
 def decode(value: AttributeValue) -> Any:
     """Translate an AttributeValue to a plain value. Never raises on what the service can return.
 
-    Large packed values come back packed, and split ones as a note of where they are: see `rows.large_values`.
+    Large packed values come back packed, and split ones as a note of where they are: see `rows.large_values`. Sealed
+    ones come back sealed: see `rows.cipher`.
     """
     ((tag, content),) = value.items()
     if tag == "S":
@@ -260,9 +264,12 @@ def _decode_number(text: str) -> int | float:
 
 def _decode_binary(content: str) -> Any:
     found = read_attribute(content)
-    if found is None:
-        return content
-    if isinstance(found, Split) or found.raw_bytes > MAX_INLINE_BYTES:
+    return content if found is None else unpacked(found)
+
+
+def unpacked(found: Packed | Split | Sealed) -> Any:
+    """Return the value that was packed; what takes long to unpack, or is not here or not open, as it is."""
+    if isinstance(found, (Split, Sealed)) or found.raw_bytes > MAX_INLINE_BYTES:
         return found
     return found.unpack()
 

@@ -46,14 +46,23 @@ def exists(attribute: str) -> Condition:
     return lambda placeholders: f"attribute_exists({placeholders.name(attribute)})"
 
 
-def missing(attribute: str) -> Condition:
-    """Hold if the item lacks the attribute, or there is no item."""
-    return lambda placeholders: f"attribute_not_exists({placeholders.name(attribute)})"
+def missing(attribute: str, *, inside: str | None = None) -> Condition:
+    """Hold if the item lacks the attribute, or the entry `inside` its map, or there is no item."""
+    return lambda placeholders: f"attribute_not_exists({_path(attribute, inside, placeholders)})"
 
 
 def equals(attribute: str, value: Any, *, inside: str | None = None) -> Condition:
     """Hold if the attribute, or the entry `inside` its map, has this plain value."""
     return _compare(attribute, "=", encode(value), inside)
+
+
+def equals_in(attribute: str, value: Any, entries: Iterable[str]) -> Condition:
+    """Hold if these entries of the attribute's map are those of a value; if that is no map, if they are equal."""
+    if not isinstance(value, dict):
+        return equals(attribute, value)
+    return all_of(
+        *(equals(attribute, value[e], inside=e) if e in value else missing(attribute, inside=e) for e in entries)
+    )
 
 
 def less(attribute: str, value: Any) -> Condition:
@@ -99,12 +108,14 @@ def _joined(operator: str, conditions: tuple[Condition, ...]) -> Condition:
 
 def _compare(attribute: str, operator: str, value: AttributeValue, inside: str | None) -> Condition:
     def write(placeholders: Placeholders) -> str:
-        path = placeholders.name(attribute)
-        if inside is not None:
-            path += "." + placeholders.name(inside)
-        return f"{path} {operator} {placeholders.value(value)}"
+        return f"{_path(attribute, inside, placeholders)} {operator} {placeholders.value(value)}"
 
     return write
+
+
+def _path(attribute: str, inside: str | None, placeholders: Placeholders) -> str:
+    path = placeholders.name(attribute)
+    return path if inside is None else f"{path}.{placeholders.name(inside)}"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from chainlit_dynamodb.dynamodb.codec import decode_item
@@ -45,6 +46,11 @@ def transport_failure(operation: str, error: BaseException, endpoint: str = "Dyn
     """Describe a request that got no answer: timeout, reset, refused or broken connection."""
     kind = type(error).__name__
     return TransientError(operation, kind, f"no answer from {endpoint}. Is the endpoint reachable?")
+
+
+def table_of(request: Mapping[str, Any], table_name: str) -> str:
+    """Return the table that a request names, for messages; else the one that is given."""
+    return str(request.get("TableName") or next(iter(request.get("RequestItems", ())), table_name))
 
 
 def service_failure(operation: str, table_name: str, status: int, body: bytes) -> ChainlitDynamoDBError:

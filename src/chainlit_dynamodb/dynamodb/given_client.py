@@ -26,7 +26,7 @@ from botocore.parsers import ResponseParserError
 
 from chainlit_dynamodb.dynamodb.credentials import NO_CREDENTIALS, credentials_failure
 from chainlit_dynamodb.dynamodb.endpoint import NO_REGION
-from chainlit_dynamodb.dynamodb.failures import coded_failure, transport_failure
+from chainlit_dynamodb.dynamodb.failures import coded_failure, table_of, transport_failure
 from chainlit_dynamodb.errors import CredentialsError, RequestError
 
 POOL_THREADS: Final = 32
@@ -81,7 +81,7 @@ class ClientTransport:
             answer = await asyncio.get_running_loop().run_in_executor(self._pool, self._send, operation, request)
             answer = _with_text(await answer) if inspect.isawaitable(answer) else answer
         except Exception as exc:  # a given client may raise anything; `_failure` sorts it
-            raise self._failure(operation, exc) from exc
+            raise self._failure(operation, table_of(request, self._table_name), exc) from exc
         if not isinstance(answer, dict):
             raise RequestError(operation, type(answer).__name__, "the given client answered with no mapping")
         if _is_garbled(answer):
@@ -98,7 +98,7 @@ class ClientTransport:
         answer = getattr(self._client, xform_name(operation))(**_with_bytes(request))
         return answer if inspect.isawaitable(answer) else _with_text(answer)
 
-    def _failure(self, operation: str, error: Exception) -> Exception:
+    def _failure(self, operation: str, table_name: str, error: Exception) -> Exception:
         if isinstance(error, _NOT_LOADED) or self._is_of_credentials(error):
             return credentials_failure(error)
         if isinstance(error, ClientError):
@@ -106,7 +106,7 @@ class ClientTransport:
             reasons, item = error.response.get("CancellationReasons"), _with_text(error.response.get("Item"))
             code, message = str(detail.get("Code", "")), str(detail.get("Message", ""))
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
-            return coded_failure(operation, self._table_name, code, message, reasons, item, status=status)
+            return coded_failure(operation, table_name, code, message, reasons, item, status=status)
         if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
             return CredentialsError(NO_CREDENTIALS)
         if isinstance(error, NoRegionError):

@@ -1,7 +1,8 @@
-"""Values in a binary attribute: what DynamoDB has no form for, what is smaller compressed, what lies elsewhere.
+"""Values in a binary attribute: what DynamoDB has no form for, is smaller compressed, lies elsewhere, or is sealed.
 
 A packed value is `magic, flags, raw length, content`. The content is UTF-8 text for strings and JSON for everything
-else, compressed or not; or, if the value is split over other items, a note of where it is.
+else, compressed or not; or, if the value is split over other items, a note of where it is. A sealed value is `magic,
+id of its key, ciphertext`; see `rows.cipher` for what is inside.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ UNREADABLE: Final = "[This value could not be read.]"
 """Stands where a stored value is damaged or incomplete."""
 
 _MAGIC: Final = b"\x00cdb"
+_SEALED_MAGIC: Final = b"\x00cds"
+KEY_ID_BYTES: Final = 4
 _HEADER: Final = struct.Struct(">4sBQ")
 _NOTE: Final = struct.Struct(">16sI16s")
 _MAX_PARTS: Final = 100_000
@@ -41,10 +44,13 @@ class Packed:
     raw_bytes: int
     content: bytes
 
+    def data(self) -> bytes:
+        """Return it as the bytes of a binary attribute."""
+        return _HEADER.pack(_MAGIC, self.flags, self.raw_bytes) + self.content
+
     def attribute(self) -> dict[str, Any]:
         """Return it as an AttributeValue."""
-        data = _HEADER.pack(_MAGIC, self.flags, self.raw_bytes) + self.content
-        return {"B": base64.b64encode(data).decode()}
+        return {"B": base64.b64encode(self.data()).decode()}
 
     def unpack(self) -> Any:
         """Return the value, or `UNREADABLE`. May take a while for large values."""
@@ -73,10 +79,14 @@ class Split:
     count: int
     digest: bytes
 
+    def data(self) -> bytes:
+        """Return it as the bytes of a binary attribute."""
+        note = _NOTE.pack(self.generation.encode(), self.count, self.digest)
+        return Packed(self.flags | _IS_SPLIT, self.raw_bytes, note).data()
+
     def attribute(self) -> dict[str, Any]:
         """Return it as an AttributeValue."""
-        note = _NOTE.pack(self.generation.encode(), self.count, self.digest)
-        return Packed(self.flags | _IS_SPLIT, self.raw_bytes, note).attribute()
+        return {"B": base64.b64encode(self.data()).decode()}
 
     def join(self, parts: list[bytes]) -> Packed | None:
         """Put the parts together, or return `None` if they are not what was split."""
@@ -84,6 +94,23 @@ class Split:
         if len(parts) != self.count or _digest(content) != self.digest:
             return None
         return Packed(self.flags, self.raw_bytes, content)
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A value that only its key opens.
+
+    Attributes:
+        key_id: Tells the key from its predecessors and successors.
+        content: The ciphertext.
+    """
+
+    key_id: bytes
+    content: bytes
+
+    def attribute(self) -> dict[str, Any]:
+        """Return it as an AttributeValue."""
+        return {"B": base64.b64encode(_SEALED_MAGIC + self.key_id + self.content).decode()}
 
 
 def pack(value: Any, *, compress: bool) -> Packed:
@@ -109,8 +136,11 @@ def split(packed: Packed, generation: str, part_bytes: int) -> tuple[Split, list
     return Split(packed.flags, packed.raw_bytes, generation, len(parts), _digest(content)), parts
 
 
-def read(data: bytes) -> Packed | Split | None:
-    """Read the bytes of a binary attribute; `None` if they are not a packed value."""
+def read(data: bytes) -> Packed | Split | Sealed | None:
+    """Read the bytes of a binary attribute; `None` if they are no value of this kind."""
+    if data.startswith(_SEALED_MAGIC):
+        content_at = len(_SEALED_MAGIC) + KEY_ID_BYTES
+        return Sealed(data[len(_SEALED_MAGIC) : content_at], data[content_at:])
     if len(data) < _HEADER.size or not data.startswith(_MAGIC):
         return None
     _, flags, raw_bytes = _HEADER.unpack_from(data)
@@ -124,8 +154,8 @@ def read(data: bytes) -> Packed | Split | None:
     return Packed(_IS_JSON, 0, b"")  # damaged: unpacks to UNREADABLE
 
 
-def read_attribute(text: str) -> Packed | Split | None:
-    """Read the base64 text of a binary attribute; `None` if it is not a packed value."""
+def read_attribute(text: str) -> Packed | Split | Sealed | None:
+    """Read the base64 text of a binary attribute; `None` if it is no value of this kind."""
     try:
         return read(base64.b64decode(text, validate=True))
     except ValueError:

@@ -85,7 +85,13 @@ class Query:
 
 
 class Table:
-    """One DynamoDB table."""
+    """One DynamoDB table.
+
+    Attributes:
+        name: Its name.
+        transport: Sends single requests.
+        retry: How long requests are tried.
+    """
 
     def __init__(self, name: str, transport: Transport, retry: RetryPolicies = _DEFAULT_POLICIES) -> None:
         """Take a transport, which `close` closes.
@@ -97,12 +103,12 @@ class Table:
         """
         self.name = name
         self.retry = retry
-        self._transport = transport
+        self.transport = transport
         self._retries = Retries(f"table {name}")
 
     async def close(self) -> None:
         """Close the transport."""
-        await self._transport.close()
+        await self.transport.close()
 
     async def get(
         self, key: KeyDict, *, attributes: Sequence[str] = (), policy: RetryPolicy | None = None
@@ -275,9 +281,9 @@ class Table:
         if callable(request):
             request = request()
         if not logger.isEnabledFor(logging.DEBUG):
-            return await self._transport.call(operation, request)
+            return await self.transport.call(operation, request)
         started = time.perf_counter()
-        response = await self._transport.call(operation, {**request, "ReturnConsumedCapacity": "TOTAL"})
+        response = await self.transport.call(operation, {**request, "ReturnConsumedCapacity": "TOTAL"})
         duration_ms = (time.perf_counter() - started) * 1000
         logger.debug("%s on %s: %.1f ms, %s units", operation, self.name, duration_ms, _capacity(response))
         return response

@@ -1,4 +1,4 @@
-"""The embedded engine: DynamoDB and S3 in one child process on this machine, for development only."""
+"""The embedded engine: DynamoDB, S3 and KMS in one child process on this machine, for development only."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class EmbeddedEngine:
         """Return a botocore client of the engine.
 
         Args:
-            service: `dynamodb` or `s3`.
+            service: `dynamodb`, `s3` or `kms`.
             region: The region; the engine keeps the tables of each region apart.
         """
         return botocore.session.Session().create_client(
@@ -141,7 +141,7 @@ def _settings(port: int, region: str) -> dict[str, str]:
         "IOT_MTLS_ENABLED": "0",
         "LOG_LEVEL": "WARNING",
         "MINISTACK_REGION": region,
-        "SERVICES": "dynamodb,s3",
+        "SERVICES": "dynamodb,kms,s3",
         "SFTP_ENABLED": "0",
     }
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from chainlit_dynamodb.dynamodb.codec import Item
-from chainlit_dynamodb.dynamodb.expressions import Condition, all_of, equals, missing
+from chainlit_dynamodb.dynamodb.expressions import Condition, all_of, equals, equals_in, missing
 from chainlit_dynamodb.schema import (
     ANNOUNCED_AT,
     BURIED_AT,
@@ -66,7 +66,8 @@ def keeps_the_same(row: Item) -> Condition:
     """Hold as long as nothing has changed of what a tombstone keeps of a row, an empty one if there was none."""
     if not row:
         return missing(PK)
-    return all_of(*(equals(name, row[name]) if name in row else missing(name) for name in (*_KEPT, FEEDBACK)))
+    kept = [equals(name, row[name]) if name in row else missing(name) for name in _KEPT]
+    return all_of(*kept, equals_in(FEEDBACK, row[FEEDBACK], [VALUE]) if FEEDBACK in row else missing(FEEDBACK))
 
 
 def living(rows: Sequence[Item]) -> list[Item]:

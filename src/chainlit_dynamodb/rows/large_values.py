@@ -20,14 +20,16 @@ from uuid import uuid4
 
 from chainlit_dynamodb.dynamodb.codec import Item, weight_bytes
 from chainlit_dynamodb.dynamodb.expressions import Update, all_of, begins_with, equals
-from chainlit_dynamodb.dynamodb.packing import UNREADABLE, Packed, Split, pack, split
+from chainlit_dynamodb.dynamodb.packing import UNREADABLE, Packed, Sealed, Split, pack, split
 from chainlit_dynamodb.dynamodb.retry import RetryPolicy
 from chainlit_dynamodb.dynamodb.table import Query, Table, chunks
+from chainlit_dynamodb.errors import CipherError
 from chainlit_dynamodb.schema import (
     BURIED_AT,
     PART_DATA,
     PK,
     SK,
+    STAMP,
     STORED_AS_IS,
     Key,
     is_part_sk,
@@ -141,6 +143,9 @@ class LargeValues:
         Returns:
             The rows without the parts, and without those that are gone by now. A value that cannot be put together
             is a marked text.
+
+        Raises:
+            CipherError: A value is sealed, and there is no cipher.
 
         Cost: nothing if the parts are there, else 1 read unit per 4 KB of each missing part.
         """
@@ -270,7 +275,16 @@ def _is_own_first_try(before: Any, ours: Any) -> bool:
     return isinstance(before, Split) and isinstance(ours, Split) and before.generation == ours.generation
 
 
-def is_named(fitted: Fitted, row: Item) -> bool:
+def has_happened(fitted: Fitted, row: Item) -> bool:
+    """Return whether a refused write is there already: the row has its stamp, or names parts that are its own.
+
+    Its stamp is gone where another process has written something else since; its parts must not go then.
+    """
+    stamp = fitted.update.assign.get(STAMP)
+    return (stamp is not None and row.get(STAMP) == stamp) or _is_named(fitted, row)
+
+
+def _is_named(fitted: Fitted, row: Item) -> bool:
     """Return whether a row names parts that were stored for an update."""
     ours = {**fitted.update.default, **fitted.update.assign}
     return any(_is_own_first_try(row.get(name), ours.get(name)) for name in fitted.parts)
@@ -287,6 +301,8 @@ def _keys_of(key: Key, name: str, note: Split) -> list[Key]:
 
 def _large_of(row: Item, leave: Collection[str]) -> Iterable[tuple[str, Packed | Split]]:
     for name, value in row.items():
+        if isinstance(value, Sealed):
+            raise CipherError(f"{row[PK]} {row[SK]} is sealed. Pass the cipher= that sealed it to DynamoDBDataLayer.")
         if isinstance(value, (Packed, Split)) and name not in leave:
             yield name, value
 
@@ -299,7 +315,7 @@ def _part_keys(rows: Iterable[Item], leave: Collection[str]) -> Iterable[Key]:
 
 
 def _is_packed(row: Item, leave: Collection[str]) -> bool:
-    return any(isinstance(value, (Packed, Split)) and name not in leave for name, value in row.items())
+    return any(isinstance(value, (Packed, Split, Sealed)) and name not in leave for name, value in row.items())
 
 
 async def _joined(row: Item, name: str, note: Split, parts: Mapping[Key, Item]) -> Packed | None:

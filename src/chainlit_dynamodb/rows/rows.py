@@ -10,16 +10,9 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Final
 
+from chainlit_dynamodb.ciphers.provider import KeyProvider
 from chainlit_dynamodb.dynamodb.codec import Item
-from chainlit_dynamodb.dynamodb.expressions import (
-    Condition,
-    Update,
-    all_of,
-    begins_with,
-    both,
-    equals,
-    missing,
-)
+from chainlit_dynamodb.dynamodb.expressions import Condition, Update, all_of, begins_with, both, equals, missing
 from chainlit_dynamodb.dynamodb.retry import RetryPolicy
 from chainlit_dynamodb.dynamodb.table import Query, Table
 from chainlit_dynamodb.errors import (
@@ -29,7 +22,9 @@ from chainlit_dynamodb.errors import (
     TransientError,
 )
 from chainlit_dynamodb.rows.burial import Partition, buried, keeps_the_same, kept_of, living, outdated, tombstone_of
-from chainlit_dynamodb.rows.large_values import COMPRESS_ABOVE_BYTES, Fitted, LargeValues, is_named
+from chainlit_dynamodb.rows.cipher import SealedTable
+from chainlit_dynamodb.rows.keys import Keyring
+from chainlit_dynamodb.rows.large_values import COMPRESS_ABOVE_BYTES, LargeValues, has_happened
 from chainlit_dynamodb.rows.stamps import Stamps, filling_gaps, not_overtaken, stamped
 from chainlit_dynamodb.rows.transactions import Write, replaced, table_write
 from chainlit_dynamodb.schema import (
@@ -40,6 +35,7 @@ from chainlit_dynamodb.schema import (
     SK,
     STAMP,
     STORED_AS_IS,
+    THREAD_SK,
     Key,
     inline_bytes,
     is_buried_when_deleted,
@@ -56,28 +52,37 @@ _STAMP_TRIES: Final = 20
 
 
 class Rows:
-    """Reads and writes the rows of one table.
+    """Reads and writes the rows of one table. With a cipher, each cost below has that of keys in it, see `Keyring`.
 
     Attributes:
         retry: How long requests are tried. Reads have the patience of `retry.read`, unless a write depends on them.
         stamps: Makes the stamps that tell which write is the newest.
+        keys: What content is sealed with; `None` where it is not.
     """
 
-    def __init__(self, table: Table, *, compress_above_bytes: int | None = COMPRESS_ABOVE_BYTES) -> None:
+    def __init__(
+        self,
+        table: Table,
+        *,
+        compress_above_bytes: int | None = COMPRESS_ABOVE_BYTES,
+        cipher: KeyProvider | None = None,
+    ) -> None:
         """Take the table.
 
         Args:
             table: Where the rows are; `close` closes it.
             compress_above_bytes: The size above which values are compressed; `None` never compresses. Reading
                 understands both.
+            cipher: Wraps the keys that seal content; closed by `close`.
         """
         self.retry = table.retry
         self.stamps = Stamps()
-        self._table = table
-        self._values = LargeValues(table, compress_above_bytes=compress_above_bytes)
+        self.keys = None if cipher is None else Keyring(table, cipher)
+        self._table = table if self.keys is None else SealedTable(table, self.keys)
+        self._values = LargeValues(self._table, compress_above_bytes=compress_above_bytes)
 
     async def close(self) -> None:
-        """Close the table."""
+        """Close the table, and forget the keys."""
         await self._table.close()
 
     async def get(
@@ -256,7 +261,7 @@ class Rows:
                 key.attributes(), fitted.update, condition=condition, return_values="UPDATED_OLD"
             )
         except ConditionFailedError as exc:
-            if _has_happened(fitted, exc.item):  # only the answer was lost
+            if has_happened(fitted, exc.item):  # only the answer was lost
                 return {name: exc.item[name] for name in update.default if name in exc.item}
             await self._values.discard(fitted)
             raise
@@ -325,7 +330,7 @@ class Rows:
     async def clear(
         self, pk: str, *, spares: Callable[[Item], bool], attributes: Sequence[str]
     ) -> AsyncIterator[tuple[list[Item], list[Item]]]:
-        """Delete the rows of a partition, page by page, until none is left but those that are spared.
+        """Delete the rows of a partition, page by page, until none is left but those that are spared; then its key.
 
         Each page is given before it is deleted, for what must go first; if that fails, the page stays.
 
@@ -346,15 +351,18 @@ class Rows:
             consistent=True,
             policy=self.retry.write,
         )
-        found_any = True
+        found_any, is_gone_for_good = True, False
         while found_any:
             found_any = False
             async for page in self._table.query_pages(query):
                 doomed = [row for row in page if not spares(row)]
                 yield [row for row in doomed if not is_part_sk(row[SK])], [row for row in page if spares(row)]
+                is_gone_for_good |= bool(doomed) or any(row[SK] == THREAD_SK for row in page)
                 if doomed:
                     found_any = True
                     await self.delete_many(doomed)
+        if self.keys is not None and is_gone_for_good:  # else it may be just being made
+            await self.keys.forget(pk)
 
     async def transact(self, writes: Sequence[Write]) -> None:
         """Do all of the writes or none, whatever the size of their values.
@@ -383,15 +391,6 @@ class Rows:
             raise
         for write, fit in zip(writes, fitted, strict=True):
             await self._values.tidy(write.key, fit, replaced(write))
-
-
-def _has_happened(fitted: Fitted, row: Item) -> bool:
-    """Return whether a refused write is there already: the row has its stamp, or names parts that are its own.
-
-    Its stamp is gone where another process has written something else since; its parts must not go then.
-    """
-    stamp = fitted.update.assign.get(STAMP)
-    return (stamp is not None and row.get(STAMP) == stamp) or is_named(fitted, row)
 
 
 def _with_key(attributes: Sequence[str]) -> Sequence[str]:

@@ -7,7 +7,7 @@ from chainlit_dynamodb.chat.steps import Steps
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.closing import Closing
 from chainlit_dynamodb.patience import Patience
-from chainlit_dynamodb.rows import rows, stamps
+from chainlit_dynamodb.rows import large_values, stamps
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.rows.stamps import Stamps
 from tests.simulation.mutants.mutant import Mutant
@@ -84,8 +84,8 @@ WRITING = (
     Mutant("a queued write gets its stamp late", Steps._enter, "stamp=stamp or ", "stamp="),
     Mutant(
         "a lost answer is a refusal",
-        rows._has_happened,
-        "return (stamp is not None and row.get(STAMP) == stamp) or is_named(fitted, row)",
+        large_values.has_happened,
+        "return (stamp is not None and row.get(STAMP) == stamp) or _is_named(fitted, row)",
         "return False",
     ),
     Mutant("a stamp is not looked at again", Rows.update, "range(_STAMP_TRIES)", "range(1)"),
