@@ -14,6 +14,7 @@ from chainlit.user import User
 
 from chainlit_dynamodb import CipherError, LocalKeys
 from chainlit_dynamodb.dynamodb.packing import UNREADABLE
+from chainlit_dynamodb.limits import COMMENT_CHARS
 from chainlit_dynamodb.rows import cipher as sealing
 from chainlit_dynamodb.schema import LEFT_OPEN
 from chainlit_dynamodb.testing.transports import Counting
@@ -80,7 +81,8 @@ async def test_what_was_told_is_read(layer: Any, make_layer: Any) -> None:
         thread = await reader.get_thread("t1")
         step = next(step for step in thread["steps"] if step["id"] == "s1")
         assert (step["output"], step["metadata"][MARK]) == (MARK + noise(300_000) + "!", MARK + noise(300_000))
-        assert (step["ours"], step["tags"], step["feedback"]["comment"]) == (MARK, [MARK], MARK + noise(300_000))
+        comment = (MARK + noise(300_000))[:COMMENT_CHARS]
+        assert (step["ours"], step["tags"], step["feedback"]["comment"]) == (MARK, [MARK], comment)
         assert (await steps_of(reader))["s2"]["count"] == 12345.5
         assert thread["name"] == (MARK + noise(300_000))[:5_000]
         assert thread["metadata"][MARK] == MARK + noise(300_000)
