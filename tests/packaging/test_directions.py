@@ -20,10 +20,11 @@ MAX_LINES = 400
 ALLOWED = {
     "errors": set[str](),
     "schema": {"errors"},
-    "dynamodb": {"dynamodb", "errors"},
+    "log_lines": set[str](),
+    "dynamodb": {"dynamodb", "errors", "log_lines"},
     "rows": {"rows", "dynamodb", "schema", "errors"},
     "chat": {"chat", "rows", "dynamodb", "schema", "errors"},
-    "storage": {"storage", "errors"},
+    "storage": {"storage", "errors", "log_lines"},
     "session": {"errors"},
     "patience": set[str](),
     "decorators": {"patience", "session", "errors"},

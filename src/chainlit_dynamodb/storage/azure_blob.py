@@ -16,6 +16,7 @@ from chainlit_dynamodb.storage.data import parts_of
 from chainlit_dynamodb.storage.headers import FileHeaders
 from chainlit_dynamodb.storage.lifetime import url_lifetime
 from chainlit_dynamodb.storage.names import hashed_if, object_name
+from chainlit_dynamodb.storage.signed_url import SignedURL
 from chainlit_dynamodb.storage.url import StorageURL
 
 PART_BYTES: Final = 8 * 1024 * 1024
@@ -124,7 +125,7 @@ class AzureBlobStorageClient(AzureClient):
                 if error_code(exc) != "BlobNotFound":
                     raise
 
-    async def _sign(self, name: str) -> str:
+    async def _sign(self, name: str) -> SignedURL:
         """Sign a URL; without an account key, a request a day at most."""
         return await self._session.read_url(self._service(), self.container_name, name)
 

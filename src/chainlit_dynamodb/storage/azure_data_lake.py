@@ -19,6 +19,7 @@ from chainlit_dynamodb.storage.data import parts_of
 from chainlit_dynamodb.storage.headers import FileHeaders
 from chainlit_dynamodb.storage.lifetime import url_lifetime
 from chainlit_dynamodb.storage.names import checked_key
+from chainlit_dynamodb.storage.signed_url import SignedURL
 from chainlit_dynamodb.storage.url import StorageURL
 
 logger = logging.getLogger("chainlit.DynamoDB.storage")
@@ -134,10 +135,11 @@ class AzureStorageClient(AzureClient):
         async with self._slots:
             await _delete(file)
 
-    async def _sign(self, name: str) -> str:
+    async def _sign(self, name: str) -> SignedURL:
         """Sign a URL; without an account key, a request a day at most."""
         if self._sas_token:
-            return f"{self._session.blob_url(self.container_name, name)}?{self._sas_token}"
+            # Nothing to save: it is put together in no time, and who knows when it ends.
+            return SignedURL(f"{self._session.blob_url(self.container_name, name)}?{self._sas_token}", 0)
         return await self._session.read_url(self._service(), self.container_name, name)
 
     async def _write(self, target: Any, file: IO[bytes], headers: FileHeaders) -> None:

@@ -1,7 +1,7 @@
 """What every storage client promises, and how it keeps it: the public methods are written once, here.
 
 A client says how a key is called in its bucket, and how one file is stored, deleted and signed for. Object keys are
-kept as they are given. A read URL is signed each time it is asked for. Nothing in this module knows an SDK.
+kept as they are given. A read URL is handed out for half its life. Nothing in this module knows an SDK.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from chainlit_dynamodb.storage.cors import PROBE_KEY, CorsCheck, checked_origin
 from chainlit_dynamodb.storage.cors import check_cors as ask_about_cors
 from chainlit_dynamodb.storage.data import Data, open_data
 from chainlit_dynamodb.storage.headers import DEFAULT_MIME, FileHeaders, checked_disposition, checked_mime
+from chainlit_dynamodb.storage.signed_url import KeptURLs, SignedURL
 
 logger = logging.getLogger("chainlit.DynamoDB.storage")
 
@@ -55,6 +56,7 @@ class StorageClient(ABC):
         """
         self._place = place
         self._calls = Calls(f"{type(self).__name__}({name})", threads)
+        self._urls = KeptURLs()
 
     async def upload_file(
         self,
@@ -90,9 +92,12 @@ class StorageClient(ABC):
             self._calls.running(),
         ):
             # Signed first: a file that nobody can be given a URL for is not left behind.
-            url = await self._sign(name)
-            await self._upload(name, file, headers, overwrite)
-        return {"object_key": object_key, "url": url}
+            signed = await self._sign(name)
+            try:
+                await self._upload(name, file, headers, overwrite)
+            finally:
+                self._urls.forget(name)
+        return {"object_key": object_key, "url": signed.url}
 
     async def delete_file(self, object_key: str) -> bool:
         """Delete a file.
@@ -108,6 +113,7 @@ class StorageClient(ABC):
         """
         name = self._name(object_key)
         with self._typed_errors("delete", object_key), self._calls.running():
+            self._urls.forget(name)
             await self._delete(name)
         return True
 
@@ -118,14 +124,14 @@ class StorageClient(ABC):
             object_key: The key it was stored under. Whether it exists is not checked.
 
         Returns:
-            The URL.
+            The URL; the same one for half its life, unless the file is stored anew or deleted by this client.
 
         Raises:
             StorageError: There are no credentials to sign with, or the key is impossible.
         """
         name = self._name(object_key)
         with self._typed_errors("sign a URL", object_key), self._calls.running():
-            return await self._sign(name)
+            return self._urls.get(name) or self._urls.keep(name, await self._sign(name))
 
     async def check_cors(self, origin: str) -> CorsCheck:
         """Ask the storage what a browser would ask it before a page reads a file with `fetch()`.
@@ -170,8 +176,8 @@ class StorageClient(ABC):
         """Delete an object, or find it gone."""
 
     @abstractmethod
-    async def _sign(self, name: str) -> str:
-        """Return a fresh read URL of an object, whether it exists or not."""
+    async def _sign(self, name: str) -> SignedURL:
+        """Return a fresh read URL of an object, whether it exists or not; what blocks runs in `in_spare_thread`."""
 
     async def _close(self) -> None:  # noqa: B027 - not everyone opens something
         """Close what this client opened; no call is running any more."""

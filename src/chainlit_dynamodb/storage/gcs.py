@@ -15,6 +15,7 @@ from chainlit_dynamodb.storage.cors import EXPOSED_HEADERS, MAX_AGE_SECONDS
 from chainlit_dynamodb.storage.headers import FileHeaders
 from chainlit_dynamodb.storage.lifetime import url_lifetime
 from chainlit_dynamodb.storage.names import hashed_if, object_name
+from chainlit_dynamodb.storage.signed_url import SignedURL
 from chainlit_dynamodb.storage.url import StorageURL
 
 PART_BYTES: Final = 8 * 1024 * 1024
@@ -104,8 +105,8 @@ class GCSStorageClient(StorageClient):
     async def _delete(self, name: str) -> None:
         await self._calls.in_thread(self._delete_blob, name)
 
-    async def _sign(self, name: str) -> str:
-        return await self._calls.in_thread(self._signed_url, name)
+    async def _sign(self, name: str) -> SignedURL:
+        return SignedURL(await self._calls.in_spare_thread(self._signed_url, name), self._lifetime)
 
     async def _close(self) -> None:
         if self._client is not None:

@@ -19,6 +19,7 @@ from chainlit_dynamodb.storage.cors import EXPOSED_HEADERS, MAX_AGE_SECONDS
 from chainlit_dynamodb.storage.headers import FileHeaders
 from chainlit_dynamodb.storage.lifetime import url_lifetime
 from chainlit_dynamodb.storage.names import object_name
+from chainlit_dynamodb.storage.signed_url import SignedURL
 from chainlit_dynamodb.storage.url import StorageURL
 
 if TYPE_CHECKING:
@@ -111,9 +112,9 @@ class S3StorageClient(StorageClient):
         """Delete a file; with bucket versioning, put a delete marker."""
         await self._calls.in_thread(lambda: self._s3().delete_object(**self._target(name)))
 
-    async def _sign(self, name: str) -> str:
+    async def _sign(self, name: str) -> SignedURL:
         """Sign a URL; no request unless credentials must be renewed."""
-        return await self._calls.in_thread(self._presigned, self._target(name))
+        return await self._calls.in_spare_thread(self._presigned, self._target(name))
 
     async def _close(self) -> None:
         if self._owns_client and self._client is not None:
@@ -194,16 +195,16 @@ class S3StorageClient(StorageClient):
                 s3.abort_multipart_upload(**upload)
             raise
 
-    def _presigned(self, target: dict[str, str]) -> str:
+    def _presigned(self, target: dict[str, str]) -> SignedURL:
         s3 = self._s3()
-        url: str = s3.generate_presigned_url("get_object", Params=target, ExpiresIn=self._lifetime)
+        url = s3.generate_presigned_url("get_object", Params=target, ExpiresIn=self._lifetime)
         # The first signature has renewed the credentials if that was due.
         left = _seconds_left(s3)
         if left is None or left >= self._lifetime:
-            return url
+            return SignedURL(url, self._lifetime)
         self._warn_of_early_end(left)
-        shorter: str = s3.generate_presigned_url("get_object", Params=target, ExpiresIn=max(left, 1))
-        return shorter
+        shorter = s3.generate_presigned_url("get_object", Params=target, ExpiresIn=max(left, 1))
+        return SignedURL(shorter, max(left, 1))
 
     def _warn_of_early_end(self, seconds: int) -> None:
         if not self._warned_of_early_end:

@@ -15,6 +15,7 @@ from chainlit_dynamodb.storage.local.open_clients import serve, stop_serving
 from chainlit_dynamodb.storage.local.route import register_files_route
 from chainlit_dynamodb.storage.local.signed_urls import SignedURLs
 from chainlit_dynamodb.storage.names import checked_key
+from chainlit_dynamodb.storage.signed_url import SignedURL
 from chainlit_dynamodb.storage.url import StorageURL
 
 THREADS: Final = 4
@@ -52,7 +53,8 @@ class LocalStorageClient(StorageClient):
         super().__init__(str(self.path), str(self.path), threads=THREADS)
         self._folder = folder = FileFolder(self.path)
         given = secret.encode() if isinstance(secret, str) else secret
-        self._urls = SignedURLs(lambda: given or folder.secret(), url_lifetime(url_lifetime_seconds))
+        self._lifetime = url_lifetime(url_lifetime_seconds)
+        self._signer = SignedURLs(lambda: given or folder.secret(), self._lifetime)
         serve(self)
         register_files_route()
 
@@ -81,7 +83,7 @@ class LocalStorageClient(StorageClient):
         Returns:
             The hash of the key it opens, or `None` if it is altered, expired, or of another folder.
         """
-        return await self._calls.in_thread(self._urls.accepted_digest, token)
+        return await self._calls.in_spare_thread(self._signer.accepted_digest, token)
 
     async def find(self, digest: str) -> LocalFile | None:
         """Look up a file to serve.
@@ -92,7 +94,7 @@ class LocalStorageClient(StorageClient):
         Returns:
             The file, or `None` if there is none.
         """
-        return await self._calls.in_thread(self._folder.find, digest)
+        return await self._calls.in_spare_thread(self._folder.find, digest)
 
     def _name(self, object_key: str) -> str:
         return FileFolder.digest(checked_key(object_key))
@@ -105,9 +107,9 @@ class LocalStorageClient(StorageClient):
     async def _delete(self, name: str) -> None:
         await self._calls.in_thread(self._folder.delete, name)
 
-    async def _sign(self, name: str) -> str:
+    async def _sign(self, name: str) -> SignedURL:
         register_files_route()
-        return await self._calls.in_thread(self._urls.url, name)
+        return SignedURL(await self._calls.in_spare_thread(self._signer.url, name), self._lifetime)
 
 
 # An app that names this class at its top is loaded by the running server, before the first request: this is
