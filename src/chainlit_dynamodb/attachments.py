@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import inspect
 from pathlib import Path
 from typing import Any, Final
@@ -102,7 +103,12 @@ def file_of(element: dict[str, Any], content: Content, user_id: str | None) -> F
 
 
 def _segment(text: str) -> str:
-    return quote(text, safe="-_.~@")[:_MAX_SEGMENT_CHARS]
+    """Return a text as a part of a key; no two texts have the same one, and none is a step up in a path."""
+    escaped = text.replace(".", "%2E") if text in (".", "..") else quote(text, safe="-_.~@")
+    if len(escaped) <= _MAX_SEGMENT_CHARS:
+        return escaped
+    digest = f"={hashlib.sha256(text.encode()).hexdigest()}"  # nothing that is escaped has an equals sign
+    return escaped[: _MAX_SEGMENT_CHARS - len(digest)] + digest
 
 
 def _takes_disposition(provider: StorageProvider) -> bool:

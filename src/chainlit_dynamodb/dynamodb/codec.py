@@ -43,7 +43,7 @@ MAX_NUMBER_DIGITS: Final = 38
 MAX_NESTING: Final = 31
 """DynamoDB allows 32 levels; the item itself is one."""
 MAX_INLINE_BYTES: Final = 64 * 1024
-"""Packed values up to this length are unpacked while decoding; larger ones are left to the caller, for a thread."""
+"""Packed values up to this length are unpacked while decoding, unless they inflate: a caller has a limit for all."""
 
 _MAX_NATIVE_INT: Final = 10**MAX_NUMBER_DIGITS
 _MIN_MAGNITUDE: Final = 1e-129
@@ -226,15 +226,20 @@ def _unescape(key: str) -> str:
 def decode(value: AttributeValue) -> Any:
     """Translate an AttributeValue to a plain value. Never raises on what the service can return.
 
-    Large packed values come back packed, and split ones as a note of where they are: see `rows.large_values`.
+    Compressed and large packed values come back packed, and split ones as a note of where they are: see
+    `rows.large_values`. None of them is ever part of another value.
     """
+    return _decode_binary(value["B"]) if "B" in value else _decode(value)
+
+
+def _decode(value: AttributeValue) -> Any:
     ((tag, content),) = value.items()
     if tag == "S":
         return content
     if tag == "M":
-        return {_unescape(k): decode(v) for k, v in content.items()}
+        return {_unescape(k): _decode(v) for k, v in content.items()}
     if tag == "L":
-        return [decode(v) for v in content]
+        return [_decode(v) for v in content]
     if tag == "N":
         return _decode_number(content)
     if tag == "BOOL":
@@ -242,7 +247,7 @@ def decode(value: AttributeValue) -> Any:
     if tag == "NULL":
         return None
     if tag == "B":
-        return _decode_binary(content)
+        return content
     return sorted(_decode_number(n) for n in content) if tag == "NS" else sorted(content)
 
 
@@ -262,7 +267,7 @@ def _decode_binary(content: str) -> Any:
     found = read_attribute(content)
     if found is None:
         return content
-    if isinstance(found, Split) or found.raw_bytes > MAX_INLINE_BYTES:
+    if isinstance(found, Split) or found.inflated_bytes or found.raw_bytes > MAX_INLINE_BYTES:
         return found
     return found.unpack()
 

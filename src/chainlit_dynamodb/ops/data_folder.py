@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from chainlit_dynamodb.errors import ConfigurationError
+from chainlit_dynamodb.storage.secret_file import kept_secret
 
 
 @contextmanager
@@ -32,6 +33,19 @@ def locked_folder(folder: Path) -> Iterator[tuple[int, ...]]:
         raise ConfigurationError(f"The data folder {folder} cannot be used: {error.strerror}.") from error
     with lock:
         yield _hold(lock, folder)
+
+
+def secret_in(folder: Path, name: str) -> str:
+    """Return a secret that the folder keeps, made at the first call.
+
+    Args:
+        folder: The data folder.
+        name: What the secret is for.
+
+    Raises:
+        StorageError: Its file is damaged.
+    """
+    return kept_secret(folder / name).decode().strip()
 
 
 def _hold(lock: IO[str], folder: Path) -> tuple[int, ...]:

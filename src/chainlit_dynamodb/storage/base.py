@@ -7,6 +7,7 @@ kept as they are given. A read URL is handed out for half its life. Nothing in t
 from __future__ import annotations
 
 import logging
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ logger = logging.getLogger("chainlit.DynamoDB.storage")
 
 CONCURRENCY: Final = 8
 _BUSY_STATUSES: Final = (408, 429)
+_QUERY: Final = re.compile(r"\?[^\s?'\"<>)]*=[^\s'\"<>)]*")
+"""Of a URL: who has that of an unfinished upload, or a signature, needs nothing else."""
 
 
 class UploadedFile(TypedDict):
@@ -42,8 +45,8 @@ class StorageClient(ABC):
     """One place where attachments are kept.
 
     Every method is safe to call side by side and never blocks the event loop. Every failure is a
-    `StorageError` that names the place and the key, with the SDK's own error as its cause; a `TransientStorageError`
-    if the same call may succeed a moment later.
+    `StorageError` that names the place and the key, with the SDK's own error as its cause unless that quotes a whole
+    URL; a `TransientStorageError` if the same call may succeed a moment later.
     """
 
     def __init__(self, name: str, place: str, *, threads: int = CONCURRENCY) -> None:
@@ -211,7 +214,16 @@ class StorageClient(ABC):
             if (reason := self._reason(exc)) is None:
                 raise
             kind = TransientStorageError if self._is_transient(exc) else StorageError
-            raise kind(f"{where}: {reason}") from exc
+            # A traceback would quote the error itself.
+            raise kind(f"{where}: {_QUERY.sub('?…', reason)}") from (None if _quotes_a_query(exc) else exc)
+
+
+def _quotes_a_query(error: BaseException | None) -> bool:
+    while error is not None:
+        if _QUERY.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def is_busy(status: int | None) -> bool:
