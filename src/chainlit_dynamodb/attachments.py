@@ -15,7 +15,7 @@ from chainlit_dynamodb.chat.changes import Content, File
 from chainlit_dynamodb.errors import ChainlitDynamoDBError, StorageError
 from chainlit_dynamodb.schema import ID, MIME, NAME, THREAD_ID
 from chainlit_dynamodb.storage.base import StorageClient
-from chainlit_dynamodb.storage.headers import DEFAULT_MIME, content_disposition
+from chainlit_dynamodb.storage.headers import DEFAULT_MIME, content_disposition, inert_mime
 from chainlit_dynamodb.storage.provider import StorageProvider
 
 _MAX_SEGMENT_CHARS: Final = 300
@@ -41,7 +41,8 @@ class StorageAttachments:
         Raises:
             StorageError: It could not be stored.
         """
-        options: dict[str, Any] = {"object_key": file.object_key, "mime": file.mime, "overwrite": True}
+        mime = inert_mime(file.mime, is_saved=self._takes_disposition)
+        options: dict[str, Any] = {"object_key": file.object_key, "mime": mime, "overwrite": True}
         if self._takes_disposition:
             options["content_disposition"] = content_disposition(file.name)
         try:
