@@ -67,7 +67,7 @@ def run_locally(setup: LocalSetup, arguments: Sequence[str], extra: Mapping[str,
     with aws_errors():
         validate_region_name(setup.region)
     with _SignalRelay() as relay, embedded_engine(setup.data, region=setup.region) as engine:
-        environment = {**local_environment(setup, engine.url), **(extra or {})}
+        environment = {**local_environment(setup, engine), **(extra or {})}
         _make(setup, engine)
         _announce(setup, engine.url)
         relay.app = start_child("chainlit_dynamodb.cli.app_process", arguments, environment=environment)
@@ -78,17 +78,17 @@ def run_locally(setup: LocalSetup, arguments: Sequence[str], extra: Mapping[str,
     return code if code >= 0 else 128 - code
 
 
-def local_environment(setup: LocalSetup, url: str) -> dict[str, str]:
+def local_environment(setup: LocalSetup, engine: EmbeddedEngine) -> dict[str, str]:
     """Return this process's environment with the standard AWS variables pointing at the engine."""
     inherited = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
     past_proxies = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1", "localhost"]))
     return inherited | {
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": engine.secret,
         "AWS_REGION": setup.region,
         "AWS_DEFAULT_REGION": setup.region,
-        "AWS_ENDPOINT_URL_DYNAMODB": url,
-        "AWS_ENDPOINT_URL_S3": url,
+        "AWS_ENDPOINT_URL_DYNAMODB": engine.url,
+        "AWS_ENDPOINT_URL_S3": engine.url,
         "AWS_EC2_METADATA_DISABLED": "true",
         LOGIN_VARIABLE: os.environ.get(LOGIN_VARIABLE) or secret_in(setup.data, "auth-secret"),
         "NO_PROXY": past_proxies,
