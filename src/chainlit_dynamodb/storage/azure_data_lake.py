@@ -20,12 +20,14 @@ from chainlit_dynamodb.storage.headers import FileHeaders
 from chainlit_dynamodb.storage.lifetime import url_lifetime
 from chainlit_dynamodb.storage.names import checked_key
 from chainlit_dynamodb.storage.signed_url import SignedURL
+from chainlit_dynamodb.storage.upload_options import checked_options
 from chainlit_dynamodb.storage.url import StorageURL
 
 logger = logging.getLogger("chainlit.DynamoDB.storage")
 
 PART_BYTES: Final = 8 * 1024 * 1024
 MAX_FILE_NAME: Final = 200
+UPLOAD_OPTIONS: Final = frozenset({"acl", "encryption_context", "group", "metadata", "owner", "permissions", "umask"})
 _GONE: Final = {"PathNotFound", "BlobNotFound", "ResourceNotFound"}
 _RENAMED_BEFORE: Final = "SourcePathNotFound"
 
@@ -51,6 +53,7 @@ class AzureStorageClient(AzureClient):
         prefix: str = "",
         url_lifetime_seconds: int | None = None,
         options: Mapping[str, Any] | None = None,
+        upload_options: Mapping[str, Any] | None = None,
     ) -> None:
         """Describe the file system and how to enter it. Nothing is opened before the first call.
 
@@ -69,6 +72,8 @@ class AzureStorageClient(AzureClient):
             url_lifetime_seconds: How long read URLs live; else `STORAGE_EXPIRY_TIME`, else an hour.
             options: More arguments for the SDK's `DataLakeServiceClient`: `connection_verify`, `proxies`,
                 `read_timeout`, `retry_policy`, ...
+            upload_options: What is sent with every upload: `metadata`, `permissions`, `umask`, `owner`, `group`,
+                `acl`, `encryption_context`.
 
         Raises:
             MissingDependencyError: An SDK is not installed.
@@ -91,7 +96,14 @@ class AzureStorageClient(AzureClient):
             extra="azure",
             blob_url=(blob_url or account.url.replace(".dfs.", ".blob.")).rstrip("/"),
         )
-        super().__init__(name, f"{account.url}/{name}", session, prefix=prefix, options=options)
+        super().__init__(
+            name,
+            f"{account.url}/{name}",
+            session,
+            prefix=prefix,
+            options=options,
+            upload_options=checked_options(upload_options, UPLOAD_OPTIONS, owner),
+        )
         self._sas_token = _checked_sas(sas_token, owner) if sas_token else None
 
     @classmethod
@@ -146,7 +158,7 @@ class AzureStorageClient(AzureClient):
         from azure.storage.filedatalake import ContentSettings  # noqa: PLC0415 - an optional SDK
 
         settings = ContentSettings(content_type=headers.mime, content_disposition=headers.content_disposition)
-        await target.create_file(content_settings=settings)
+        await target.create_file(content_settings=settings, **self._upload_options)
         size = 0
         async for part in parts_of(file, PART_BYTES, self._calls):
             await target.append_data(Body(part), offset=size, length=len(part))
