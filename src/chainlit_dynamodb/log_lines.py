@@ -34,7 +34,10 @@ class OneLine(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let the record pass, in one line."""
-        message = record.getMessage()
+        try:
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001 - logging itself says so, where it writes the record
+            return True
         if _UNFIT.search(message):
             record.msg, record.args = _UNFIT.sub(_escaped, message), ()
         return True

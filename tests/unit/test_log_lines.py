@@ -26,6 +26,20 @@ def test_what_breaks_or_turns_a_line_is_escaped(char: str, name: str, caplog: py
     assert "ERROR all is lost" in line
 
 
+class Broken:
+    def __str__(self) -> str:
+        raise OSError
+
+
+def test_a_value_that_cannot_be_printed_does_not_raise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    logger = logging.getLogger("chainlit.DynamoDB")
+    monkeypatch.setattr(logger, "propagate", False)
+    monkeypatch.setattr(logger, "handlers", [logging.StreamHandler()])
+
+    logger.warning("%s", Broken())
+
+
 @pytest.mark.parametrize("name", LOGGERS)
 def test_other_lines_are_logged_as_they_are(name: str, caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger(name).warning("%s of %d%% ünïcode 🌍", "id", 5)

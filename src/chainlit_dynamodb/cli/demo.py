@@ -16,6 +16,7 @@ from chainlit_dynamodb.ops.embedded import DEFAULT_REGION, require_engine
 _APP: Final = "app.py"
 _LOGIN: Final = ("demo", "demo")
 _HOST: Final = "127.0.0.1"
+_LOOPBACK: Final = (_HOST, "localhost", "::1")
 
 
 @click.command("demo", short_help="Serve a chat to play with.")
@@ -54,7 +55,7 @@ def demo(ctx: click.Context, port: int, host: str, data: Path, open_browser: boo
         _lay_out(source, data)
         click.echo(f"Chat     http://localhost:{port}")
         click.echo(f"Login    {_LOGIN[0]} / {_LOGIN[1]}")
-        if host != _HOST:
+        if host not in _LOOPBACK:
             click.echo(f"Warning: whoever reaches {host} can log in as {_LOGIN[0]} and read all chats.", err=True)
         ctx.exit(run_locally(setup, [str(source / _APP), *arguments], _environment(data)))
 
