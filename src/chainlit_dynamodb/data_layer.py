@@ -13,8 +13,22 @@ from chainlit.types import ThreadFilter as ChainlitFilter
 from chainlit.user import PersistedUser, User
 from fastapi import HTTPException
 
-from chainlit_dynamodb.arguments import count_of, dict_of, feedback_value_of, id_of, list_of, text_of
+from chainlit_dynamodb import session
+from chainlit_dynamodb.arguments import (
+    check_options,
+    count_of,
+    dict_of,
+    feedback_of,
+    feedback_value_of,
+    id_of,
+    metadata_of,
+    name_of,
+    search_of,
+    tags_of,
+    text_of,
+)
 from chainlit_dynamodb.attachments import StorageAttachments, file_of
+from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.listing import ThreadFilter
 from chainlit_dynamodb.chat.store import ChatStore
 from chainlit_dynamodb.chat.users import CACHE_SECONDS
@@ -23,6 +37,7 @@ from chainlit_dynamodb.closing import Closing
 from chainlit_dynamodb.decorators import (
     awaited,
     in_a_moment,
+    in_a_request,
     in_background,
     in_time,
     missing_if_impossible,
@@ -36,21 +51,13 @@ from chainlit_dynamodb.dynamodb.given_client import DynamoDBClient
 from chainlit_dynamodb.dynamodb.retry import RetryPolicies
 from chainlit_dynamodb.dynamodb.table import Table
 from chainlit_dynamodb.dynamodb.transport import Transport
-from chainlit_dynamodb.errors import ConfigurationError, CursorError
+from chainlit_dynamodb.errors import CursorError
 from chainlit_dynamodb.failure_log import say_alike_failures_once
 from chainlit_dynamodb.patience import AFTER_READS_SECONDS, AT_EVERY_REQUEST_SECONDS, AWAITED_SECONDS, Patience
 from chainlit_dynamodb.patient_attachments import PatientAttachments
 from chainlit_dynamodb.rows.large_values import COMPRESS_ABOVE_BYTES
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import FAVORITE, USER_MESSAGE
-from chainlit_dynamodb.session import (
-    identifier_in_session,
-    is_without_browser,
-    may_touch,
-    owner_of_new_thread,
-    session_thread_id,
-    session_user_id,
-)
 from chainlit_dynamodb.snapshots import element_content, element_fields, step_fields, step_metadata
 from chainlit_dynamodb.start_check import check_start
 from chainlit_dynamodb.storage.provider import StorageProvider
@@ -108,19 +115,13 @@ class DynamoDBDataLayer(BaseDataLayer):
         Raises:
             ConfigurationError: An argument makes no sense.
         """
-        if not table_name or not table_name.strip():
-            raise ConfigurationError("table_name must be the name of a DynamoDB table.")
-        if user_thread_limit < 1:
-            raise ConfigurationError("user_thread_limit must be at least 1.")
-        if client is not None and transport is not None:
-            raise ConfigurationError("client and transport exclude each other.")
-        self.table_name = table_name
-        self.client = client
+        check_options(table_name, user_thread_limit, client, transport)
+        self.table_name, self.client = table_name, client
         self.storage_provider = storage_provider
         self.user_thread_limit = user_thread_limit
         self.patience = Patience()
         self._attachments = StorageAttachments(storage_provider) if storage_provider is not None else None
-        self._files = PatientAttachments(self._attachments, retry.write) if self._attachments is not None else None
+        self._files = PatientAttachments(self._attachments, retry.write) if self._attachments else None
         if transport is None:
             transport = make_transport(table_name, client, region_name, endpoint_url)
         self._table = Table(table_name, transport, retry)
@@ -149,6 +150,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         """What is not stored yet: how many rows and changes wait, and the memory they hold."""
         return self._store.writer.backlog
 
+    @in_a_request
     @missing_if_impossible(nothing)
     @partial(awaited, seconds=AT_EVERY_REQUEST_SECONDS)
     async def get_user(self, identifier: str) -> PersistedUser | None:
@@ -175,9 +177,9 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: about 4 read units and 4 to 8 write units.
         """
-        step_id, thread_id = id_of(feedback.forId), id_of(feedback.threadId) or None
-        value, comment = feedback_value_of(feedback.value), text_of(feedback.comment)
-        found = None if value is None else await self._store.feedback.upsert(step_id, thread_id, value, comment)
+        step_id, thread_id, value, comment = feedback_of(feedback)
+        storing = partial(self._store.feedback.upsert, step_id, thread_id, askers=session.askers_of_feedback())
+        found = None if value is None else await storing(value, comment)
         if found is None:
             logger.warning("Feedback for an unknown step is not stored")
             return ""
@@ -191,7 +193,7 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: about 4 read units and 4 write units.
         """
-        return await self._store.feedback.delete(id_of(feedback_id))
+        return await self._store.feedback.delete(id_of(feedback_id), askers=session.askers_of_feedback())
 
     @queued
     @in_background
@@ -208,12 +210,10 @@ class DynamoDBDataLayer(BaseDataLayer):
             content, thread_id = await element_content(element), fields["threadId"]
             if not fields.get("forId"):
                 return
-            if not await may_touch(thread_id, partial(self._store.threads.author, for_a_write=True)):
-                logger.warning("An element for another user's thread is refused: thread %r", thread_id)
-                return
-            file = None if content is None else file_of(fields, content, session_user_id())
+            file = None if content is None else file_of(fields, content, session.current_user_id())
             del element, content  # while it waits, nothing but the file holds what is stored
-            await self._store.elements.upsert(thread_id, fields["id"], fields, file, stamp=stamp)
+            askers = session.askers_of_element(thread_id)
+            await self._store.elements.upsert(thread_id, fields["id"], fields, file, stamp=stamp, askers=askers)
 
     @missing_if_impossible(nothing)
     @awaited
@@ -239,11 +239,9 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: 1 read unit and 1 write unit per KB.
         """
-        thread_id = session_thread_id() if thread_id is None else id_of(thread_id)
-        if not await may_touch(thread_id, self.get_thread_author):
-            logger.warning("Deleting an element of another user's thread is refused: thread %r", thread_id)
-            return
-        await in_a_moment(self.patience, self._store.elements.delete(thread_id, id_of(element_id)))
+        thread_id = session.current_thread_id() if thread_id is None else id_of(thread_id)
+        askers = session.askers_of_element(thread_id)
+        await in_a_moment(self.patience, self._store.elements.delete(thread_id, id_of(element_id), askers=askers))
 
     @queued
     @in_background
@@ -252,15 +250,15 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: 1 write unit per KB; a user message also moves its thread up, 1 write unit and 2 of the index.
         """
-        fields, stamp = step_fields(step_dict), stamp or self.next_stamp()
+        fields, stamp, moment = step_fields(step_dict), stamp or self.next_stamp(), clock.now()
         thread_id = fields["threadId"]
         moves = fields.get("type") == USER_MESSAGE and not self._store.threads.is_moving(thread_id)
-        storing = self._store.steps.create(
-            thread_id, fields["id"], fields, stamp=stamp, findable=is_without_browser()
-        )
+        place, askers, findable = (thread_id, fields["id"]), session.askers(), session.is_without_browser()
+        storing = self._store.steps.create(*place, fields, stamp=stamp, findable=findable, askers=askers)
         del step_dict, fields  # while it waits, nothing but the write path holds what is written
         if await storing and moves:
-            await self._store.threads.note_activity(thread_id, session_user_id(), since=stamp)
+            user_id = session.current_user_id()
+            await self._store.threads.note_activity(thread_id, user_id, moment=moment, since=stamp, askers=askers)
 
     @queued
     @in_background
@@ -270,7 +268,8 @@ class DynamoDBDataLayer(BaseDataLayer):
         Cost: 1 write unit per KB of the row, however many updates were merged.
         """
         fields = step_fields(step_dict)
-        storing = self._store.steps.update(fields["threadId"], fields["id"], fields, stamp=stamp)
+        thread_id, askers = fields["threadId"], session.askers()
+        storing = self._store.steps.update(thread_id, fields["id"], fields, stamp=stamp, askers=askers)
         favorite = step_metadata(step_dict).get(FAVORITE)
         if isinstance(favorite, bool) and not hasattr(BaseDataLayer, "set_step_favorite"):
             # Chainlit before 2.10 sets favourites this way.
@@ -289,9 +288,9 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: 1 read unit per 4 KB, 1 write unit per KB, and a read of the thread's elements.
         """
-        step_id, near = id_of(step_id), session_thread_id()
+        step_id, near = id_of(step_id), session.current_thread_id()
         thread_id = self._store.lookup.recall(step_id, near=near) or near
-        await self._store.steps.delete(thread_id, step_id)
+        await self._store.steps.delete(thread_id, step_id, askers=session.askers())
 
     @missing_if_impossible(str)
     @awaited
@@ -318,7 +317,7 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: 1 read unit per thread shown, and half a unit per 30 threads of index read.
         """
-        search, cursor = (text_of(filters.search) or "").strip() or None, text_of(pagination.cursor) or None
+        search, cursor = search_of(filters.search), text_of(pagination.cursor) or None
         wanted = ThreadFilter(search, feedback_value_of(filters.feedback))
         try:
             page = await self._store.listing.page(id_of(filters.userId), count_of(pagination.first), cursor, wanted)
@@ -338,20 +337,20 @@ class DynamoDBDataLayer(BaseDataLayer):
     ) -> None:
         """Change what is given of a thread; `None` leaves it. Metadata is merged, an entry `None` goes away.
 
-        A name or an owner makes the thread; metadata and tags alone do not.
-
-        Cost: 1 write unit per KB, 2 of the index if it moves up; with metadata also 1 read unit per 4 KB.
+        A name or an owner makes the thread; metadata and tags alone do not. Cost: 1 write unit per KB, 2 of the index
+        if it moves up; with metadata also 1 read unit per 4 KB.
         """
-        thread_id, name, user_id = id_of(thread_id), text_of(name), id_of(user_id) or None
+        thread_id, name, user_id = id_of(thread_id), name_of(name), id_of(user_id) or None
         if user_id is None and name is not None:
-            user_id = await owner_of_new_thread(thread_id, self.get_user)
+            user_id = await session.owner_of_new_thread(thread_id, self.get_user)
         writing = self._store.threads.update(
             thread_id,
             name=name,
             user_id=user_id,
-            user_identifier=identifier_in_session(user_id or "") or self._store.users.identifier_of(user_id or ""),
-            metadata=dict_of(metadata),
-            tags=list_of(tags),
+            user_identifier=session.identifier_in_session(user_id) or self._store.users.identifier_of(user_id),
+            metadata=session.without_sharing(metadata_of(metadata)),
+            tags=tags_of(tags),
+            askers=session.askers(),
         )
         await told(self.patience, "update_thread", writing, AFTER_READS_SECONDS)
 
@@ -383,7 +382,8 @@ class DynamoDBDataLayer(BaseDataLayer):
         """
         fields, favorite = step_fields(step_dict), favorite is True
         flagged = {**(dict_of(step_dict) or {}), "metadata": {**step_metadata(step_dict), FAVORITE: favorite}}
-        setting = self._store.favorites.set(session_user_id() or "", fields, favorite=favorite)
+        user_id, askers = session.current_user_id() or "", session.askers()
+        setting = self._store.favorites.set(user_id, fields, favorite=favorite, askers=askers)
         if await told(self.patience, "set_step_favorite", setting, AWAITED_SECONDS) is False:
             logger.warning("set_step_favorite: there is no such step: %s", fields["id"])
         return cast("StepDict", flagged)

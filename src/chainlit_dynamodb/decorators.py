@@ -15,7 +15,7 @@ from fastapi import HTTPException
 
 from chainlit_dynamodb.errors import ChainlitDynamoDBError, InvalidIdError, TransientError
 from chainlit_dynamodb.patience import A_MOMENT_SECONDS, AWAITED_SECONDS, Patience
-from chainlit_dynamodb.session import in_session, waits_for_visitor
+from chainlit_dynamodb.session import in_session, note_requester, waits_for_visitor
 
 logger = logging.getLogger("chainlit.DynamoDB")
 
@@ -103,6 +103,18 @@ class UnansweredError(TransientError, HTTPException):
     def __str__(self) -> str:
         """Return the message, as of any other error."""
         return str(self.args[0])
+
+
+def in_a_request(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Note whose the HTTP request is that reads a user first, in the task of the request itself."""
+
+    @wraps(method)
+    async def noting(*args: P.args, **kwargs: P.kwargs) -> T:
+        identifier = kwargs.get("identifier", args[-1])
+        note_requester(identifier if isinstance(identifier, str) else "")
+        return await method(*args, **kwargs)
+
+    return noting
 
 
 def awaited(

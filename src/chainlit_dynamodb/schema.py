@@ -38,6 +38,8 @@ TAGS: Final = "tags"
 IDENTIFIER: Final = "identifier"
 USER_ID: Final = "userId"
 USER_IDENTIFIER: Final = "userIdentifier"
+OWNER: Final = (USER_ID, USER_IDENTIFIER)
+"""What says of a thread whose it is."""
 THREAD_ID: Final = "threadId"
 PARENT_ID: Final = "parentId"
 TYPE: Final = "type"

@@ -1,17 +1,27 @@
-"""Who is asking: the user, thread and kind of the current Chainlit session; and who may touch what."""
+"""Who is asking: the user, thread and kind of the current Chainlit session, or the user of the HTTP request."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import Any, Final
 
 from chainlit.context import ChainlitContextException, context
 from chainlit.session import HTTPSession, WebsocketSession
 from chainlit.user import PersistedUser, User
 
+from chainlit_dynamodb.chat.owners import Asker
 from chainlit_dynamodb.errors import TransientError
 
+_SESSION_ENTRIES: Final = frozenset({"chat_profile", "chat_settings", "client_type"})
+"""What Chainlit puts into the metadata of every session (`session.to_persistable`)."""
+_SHARING_ENTRIES: Final = frozenset({"is_shared", "shared_at"})
 
-def session_user() -> User | PersistedUser | None:
+_requester: ContextVar[str | None] = ContextVar("requester", default=None)
+
+
+def current_user() -> User | PersistedUser | None:
     """Return the user of the current session; `None` without login or without a session."""
     try:
         return context.session.user
@@ -37,13 +47,13 @@ def waits_for_visitor() -> bool:
     return isinstance(session, WebsocketSession) and not session.has_first_interaction
 
 
-def session_user_id() -> str | None:
+def current_user_id() -> str | None:
     """Return the id of the current session's user, if it has been stored; else its identifier."""
-    user = session_user()
+    user = current_user()
     return getattr(user, "id", None) or getattr(user, "identifier", None)
 
 
-def session_thread_id() -> str:
+def current_thread_id() -> str:
     """Return the thread of the current session."""
     return str(context.session.thread_id)
 
@@ -53,21 +63,53 @@ def is_without_browser() -> bool:
     return isinstance(context.session, HTTPSession)
 
 
-async def may_touch(thread_id: str, author_of: Callable[[str], Awaitable[str]]) -> bool:
-    """Return whether the session may change elements of a thread: its own, or one of its user's.
+def askers() -> frozenset[Asker]:
+    """Return who asks for a change: the visitor of a browser session.
+
+    Nobody for a bot's session and outside of sessions. There it is Chainlit's routes, which have checked, or the app.
+    """
+    session = context.session if in_session() else None
+    if not isinstance(session, WebsocketSession):
+        return frozenset()
+    return frozenset({Asker(session.user.identifier if session.user else "")})
+
+
+def askers_of_element(thread_id: str) -> frozenset[Asker]:
+    """Return who asks for the change of an element: what is nobody's may be touched in the session's thread alone.
 
     Chainlit itself does not check: a browser names the thread in `PUT /project/element`.
 
     Args:
-        thread_id: The thread.
-        author_of: Returns the identifier of a thread's owner.
-
-    Cost: what `author_of` costs, for other threads than the session's.
+        thread_id: The thread that is named.
     """
-    if thread_id == session_thread_id():
-        return True
-    user = session_user()
-    return user is not None and await author_of(thread_id) == user.identifier
+    may_claim = thread_id == current_thread_id()
+    return frozenset(replace(asker, may_claim=may_claim) for asker in askers())
+
+
+def askers_of_feedback() -> frozenset[Asker]:
+    """Return who gives feedback: the user of the HTTP request, which Chainlit's route does not compare with anything.
+
+    Nobody for bots and apps without login.
+    """
+    identifier = _requester.get()
+    return askers() if in_session() or identifier is None else frozenset({Asker(identifier)})
+
+
+def note_requester(identifier: str) -> None:
+    """Note whose the current HTTP request is: the first user that is read in it (`auth.authenticate_user`)."""
+    if _requester.get() is None:
+        _requester.set(identifier)
+
+
+def without_sharing(metadata: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Leave out of a session's own metadata whether its thread is shared.
+
+    A session has it from when it was resumed, and tells it when it ends (`socket.persist_user_session`): the owner
+    may have taken the share back since.
+    """
+    if metadata is None or not in_session() or not metadata.keys() >= _SESSION_ENTRIES:
+        return metadata
+    return {name: value for name, value in metadata.items() if name not in _SHARING_ENTRIES}
 
 
 async def owner_of_new_thread(thread_id: str, stored: Callable[[str], Awaitable[PersistedUser | None]]) -> str | None:
@@ -79,8 +121,8 @@ async def owner_of_new_thread(thread_id: str, stored: Callable[[str], Awaitable[
 
     Cost: what `stored` costs.
     """
-    user = session_user()
-    if user is None or isinstance(user, PersistedUser) or session_thread_id() != thread_id:
+    user = current_user()
+    if user is None or isinstance(user, PersistedUser) or current_thread_id() != thread_id:
         return None
     try:
         found = await stored(user.identifier)
@@ -89,7 +131,7 @@ async def owner_of_new_thread(thread_id: str, stored: Callable[[str], Awaitable[
     return found.id if found else user.identifier
 
 
-def identifier_in_session(user_id: str) -> str | None:
+def identifier_in_session(user_id: str | None) -> str | None:
     """Return the identifier of a user id, if it is the session's user."""
-    user = session_user()
+    user = current_user()
     return user.identifier if user is not None and getattr(user, "id", None) == user_id else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from chainlit_dynamodb.arguments import dict_of, id_of
 from chainlit_dynamodb.chat.changes import Content
 from chainlit_dynamodb.schema import CHAINLIT_KEY, FAVORITE, ID, METADATA, OBJECT_KEY, THREAD_ID
-from chainlit_dynamodb.session import is_without_browser, session_thread_id
+from chainlit_dynamodb.session import current_thread_id, is_without_browser
 
 if TYPE_CHECKING:
     from chainlit.element import Element
@@ -32,7 +32,7 @@ def step_fields(step_dict: StepDict) -> dict[str, Any]:
 
 
 def _ids(fields: Mapping[str, Any]) -> dict[str, str]:
-    thread_id = fields.get(THREAD_ID) or session_thread_id()
+    thread_id = fields.get(THREAD_ID) or current_thread_id()
     return {ID: id_of(fields.get(ID)), THREAD_ID: id_of(thread_id)}
 
 

@@ -18,6 +18,13 @@ from chainlit_dynamodb.testing.engines import DYNAMODB_LOCAL
 
 ALICE = PersistedUser(id="alice", createdAt="2026-01-01T00:00:00.000000Z", identifier="alice")
 BOB = PersistedUser(id="bob", createdAt="2026-01-01T00:00:00.000000Z", identifier="bob")
+
+
+def person(user_id: str) -> PersistedUser:
+    """Give a user."""
+    return PersistedUser(id=user_id, createdAt=ALICE.createdAt, identifier=user_id)
+
+
 _tokens: ContextVar[tuple[Any, ...]] = ContextVar("tokens")
 one_engine = pytest.mark.parametrize("backend", [DYNAMODB_LOCAL], indirect=True)
 """For what does not depend on the engine: DynamoDB Local alone."""
@@ -120,7 +127,7 @@ def tool(step_id: str, thread_id: Any = "t1", **fields: Any) -> Any:
 
 async def start_thread(layer: Any, thread_id: str = "t1", *, name: str = "a chat", user_id: str = "alice") -> None:
     """Name a thread and give it its owner, as the first message does; be in its chat from here on."""
-    enter_chat(thread_id, PersistedUser(id=user_id, createdAt=ALICE.createdAt, identifier=user_id))
+    enter_chat(thread_id, person(user_id))
     await layer.update_thread(thread_id, name=name, user_id=user_id)
 
 

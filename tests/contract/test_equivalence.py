@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from chainlit_dynamodb import DynamoDBDataLayer
-from tests.contract.chats import enter_chat, one_engine, page_of, tool
+from tests.contract.chats import enter_chat, one_engine, page_of, person, tool
 from tests.contract.sql_layer import MemoryStorage, normal_thread, sql_layer
 from tests.wiring import aio_transport
 
@@ -67,6 +67,7 @@ class World:
         self.here, self.there, self.prefix = here, there, prefix
         self.clock = itertools.count()
         self.threads: dict[int, str] = {}
+        self.owners: dict[int, str] = {}
         self.steps: dict[tuple[int, int], tuple[str, str]] = {}
         self.elements: dict[int, str] = {}
         self.feedback: dict[tuple[int, int], tuple[str, str]] = {}
@@ -86,28 +87,38 @@ class World:
         if slot not in self.threads:
             self.threads[slot] = f"{self.prefix}t{len(self.made)}"
             self.made.append(self.threads[slot])
+            self.owners[slot] = name
+        if self.owners[slot] != name:  # Chainlit refuses the connection, and so does this layer what comes over it
+            return
         for layer in (self.here, self.there):
             user = await layer.get_user(self.prefix + name)
             enter_chat(self.threads[slot], user)
             await layer.update_thread(self.threads[slot], name=text, user_id=user.id)
 
+    def enter(self, slot: int) -> None:
+        enter_chat(self.threads[slot], person(self.prefix + self.owners[slot]))
+
     async def rename(self, slot: int, text: str) -> None:
         if slot in self.threads:
+            self.enter(slot)
             await self.both("update_thread", self.threads[slot], text)
 
     async def disconnect(self, slot: int, data: Any) -> None:
         if slot in self.threads:
+            self.enter(slot)
             await self.both("update_thread", thread_id=self.threads[slot], metadata=data)
 
     async def create_step(self, slot: int, step: int, given_fields: Any) -> None:
         if slot in self.threads and (slot, step) not in self.steps:
             moment = next(self.clock)
             created_at = f"2026-11-01T10:{moment // 60:02}:{moment % 60:02}.000000Z"
+            self.enter(slot)
             self.steps[slot, step] = (f"{self.threads[slot]}-s{moment}", created_at)
             await self.both("create_step", self.step_dict(slot, step, given_fields))
 
     async def update_step(self, slot: int, step: int, given_fields: Any) -> None:
         if (slot, step) in self.steps:
+            self.enter(slot)
             await self.both("update_step", self.step_dict(slot, step, given_fields))
 
     def step_dict(self, slot: int, step: int, given_fields: Any) -> Any:
@@ -120,25 +131,26 @@ class World:
     async def delete_step(self, slot: int, step: int) -> None:
         """Delete a step below which there is none: other layers leave those below as they are."""
         if (slot, step) in self.steps and (slot, step + 1) not in self.steps:
-            enter_chat(self.threads[slot])
+            self.enter(slot)
             await self.both("delete_step", self.steps.pop((slot, step))[0])
             self.feedback.pop((slot, step), None)
 
     async def attach(self, slot: int, step: int, content: str) -> None:
         if (slot, step) in self.steps:
             self.elements[slot] = f"{self.threads[slot]}-e{next(self.clock)}"
-            enter_chat(self.threads[slot])
+            self.enter(slot)
             common: dict[str, Any] = {"name": "a.txt", "mime": "text/plain", "thread_id": self.threads[slot]}
             element = Text(id=self.elements[slot], content=content, for_id=self.steps[slot, step][0], **common)
             await self.both("create_element", element)
 
     async def detach(self, slot: int) -> None:
         if slot in self.elements:
-            enter_chat(self.threads[slot])
+            self.enter(slot)
             await self.both("delete_element", self.elements.pop(slot), self.threads[slot])
 
     async def rate(self, slot: int, step: int, value: Any, comment: str) -> None:
         if (slot, step) in self.steps:
+            self.enter(slot)
             known = self.feedback.get((slot, step), (None, None))
             given_id = []
             for layer, feedback_id in zip((self.here, self.there), known, strict=True):
@@ -149,12 +161,14 @@ class World:
 
     async def unrate(self, slot: int, step: int) -> None:
         if (slot, step) in self.feedback:
+            self.enter(slot)
             here_id, there_id = self.feedback.pop((slot, step))
             assert await self.here.delete_feedback(here_id)
             assert await self.there.delete_feedback(there_id)
 
     async def delete_thread(self, slot: int) -> None:
         if slot in self.threads:
+            self.enter(slot)
             await self.both("delete_thread", self.threads.pop(slot))
             self.elements.pop(slot, None)
             self.steps = {place: step for place, step in self.steps.items() if place[0] != slot}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi import HTTPException
 
-from chainlit_dynamodb.testing.transports import Counting, Lagging
+from chainlit_dynamodb.testing.transports import Counting, Gated, Lagging
 from tests.contract.chats import (
     assert_clean,
     enter_chat,
@@ -207,6 +207,21 @@ async def test_a_user_message_moves_its_thread_to_the_top(layer: Any, make_layer
     await layer.create_step(message("s1", "t000"))
     assert await listed(layer) == ["t000", "t002", "t001"]
     assert await listed(make_layer()) == ["t000", "t002", "t001"]
+
+
+@one_engine
+async def test_a_message_that_waited_for_the_table_moves_its_thread_to_where_it_was_written(layer: Any) -> None:
+    await start_threads(layer, 2)
+    enter_chat("t000")
+    gated = wrap(layer, lambda inner: Gated(inner, "UpdateItem"))
+    writing = asyncio.create_task(layer.create_step(message("s1", "t000")))
+    await gated.arrived.wait()
+    enter_chat("t002")
+    naming = asyncio.create_task(layer.update_thread("t002", name="later", user_id="alice"))
+    await asyncio.sleep(0.01)
+    gated.gate.set()
+    await asyncio.gather(writing, naming)
+    assert await listed(layer) == ["t002", "t000", "t001"]
 
 
 async def test_the_list_gives_the_last_activity_as_created_at(layer: Any) -> None:

@@ -17,6 +17,7 @@ from tests.contract.chats import (
     living,
     message,
     one_engine,
+    person,
     start_thread,
     steps_of,
     tool,
@@ -286,7 +287,7 @@ async def test_delete_step_prefers_the_sessions_own_thread(layer: Any) -> None:
     await layer.create_step(message("s1", "attacker"))
     await start_thread(layer, "victim")
     await layer.create_step(message("s1", "victim"))
-    enter_chat("attacker")
+    enter_chat("attacker", person("mallory"))
     await layer.delete_step("s1")
     assert list(await steps_of(layer, "victim")) == ["s1"]
     assert (await layer.get_thread("attacker"))["steps"] == []

@@ -109,6 +109,26 @@ async def test_create_user_refreshes_the_cache(make_layer: Any) -> None:
     assert counting.counts == {}
 
 
+@one_engine
+async def test_a_user_who_is_being_made_is_known(layer: Any, make_layer: Any) -> None:
+    gated = wrap(layer, lambda inner: Gated(inner, "UpdateItem"))
+    making = asyncio.create_task(layer.create_user(User("alice", metadata={"role": "admin"})))
+    await gated.arrived.wait()
+    found = await layer.get_user("alice")
+    assert (found.id, found.identifier, found.metadata) == ("alice", "alice", {"role": "admin"})
+    gated.gate.set()
+    assert await making == await make_layer().get_user("alice")
+
+
+@one_engine
+async def test_a_user_who_could_not_be_made_is_none(layer: Any) -> None:
+    wrap(layer, lambda inner: Failing(inner, AccessDeniedError("UpdateItem", "Refused", ""), "UpdateItem"))
+    with pytest.raises(AccessDeniedError):
+        await layer.create_user(User("alice"))
+    assert await layer.get_user("alice") is None
+
+
+@one_engine
 async def test_a_read_that_began_before_create_user_does_not_undo_it(layer: Any, make_layer: Any) -> None:
     await layer.create_user(User("alice", metadata={"n": 1}))
     other = make_layer()

@@ -65,6 +65,45 @@ async def test_the_messages_below_a_deleted_run_are_deleted_too_with_their_files
     assert list(await steps_of(make_layer())) == FIRST_TURN
 
 
+def run(step_id: str, created_at: str, parent: str = "user1") -> Any:
+    return tool(step_id, type="run", name="on_message", parentId=parent, createdAt=f"2026-11-01T10:01:{created_at}Z")
+
+
+async def an_edited_turn(layer: DynamoDBDataLayer, *, answers: tuple[str, ...] = ("answer2",)) -> None:
+    """Store a message and two runs below it, each with a tool, and answers to be; edited as Chainlit does."""
+    await start_thread(layer)
+    await layer.create_step(message("user1", createdAt="2026-11-01T10:01:00Z"))
+    for turn in (1, 2):
+        await layer.create_step(run(f"run{turn}", f"{turn}1"))
+        await layer.create_step(tool(f"tool{turn}", parentId=f"run{turn}", createdAt=f"2026-11-01T10:01:{turn}2Z"))
+        answer = {"type": "assistant_message", "parentId": f"run{turn}", "createdAt": f"2026-11-01T10:01:{turn}3Z"}
+        await layer.create_step(message(f"answer{turn}", **answer))
+    for answer_id in {"answer1", "answer2"} - set(answers):
+        await layer.delete_step(answer_id)
+
+
+async def test_the_run_that_an_edit_has_replaced_goes_with_its_tools_and_files(
+    layer: Any, make_layer: MakeLayer, rows: Rows, storage: LocalStorageClient
+) -> None:
+    await an_edited_turn(layer)
+    await layer.create_element(text(for_id="tool1"))
+    reader: Any = make_layer()
+    thread = await reader.get_thread("t1")
+    assert (ids(thread["steps"]), thread["elements"]) == (["user1", "run2", "tool2", "answer2"], [])
+    await eventually(lambda: sum("_buriedAt" in row for row in rows()) == 4)
+    await eventually(lambda: not files_of(storage))
+
+
+async def test_a_run_whose_answer_is_there_stays_beside_a_later_one(layer: Any) -> None:
+    await an_edited_turn(layer, answers=("answer1", "answer2"))
+    assert {"run1", "tool1", "answer1"} <= (await steps_of(layer)).keys()
+
+
+async def test_the_newest_run_stays_though_its_answer_is_not_there_yet(layer: Any) -> None:
+    await an_edited_turn(layer, answers=())
+    assert list(await steps_of(layer)) == ["user1", "run2", "tool2"]
+
+
 async def test_a_step_whose_answer_was_deleted_stays(layer: Any) -> None:
     await two_turns(layer)
     await layer.delete_step("answer1")

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import time
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from chainlit_dynamodb.waiting_room import IN_MEMORY_BYTES
 from tests.contract.chats import living, message, start_thread
 from tests.reliability.conftest import MakeLayer, Rows, dynamodb_local
 from tests.reliability.values import KB
-from tests.reliability.waiting import eventually
+from tests.reliability.waiting import eventually, files_of
 from tests.wiring import wrap
 
 pytestmark = dynamodb_local
@@ -191,6 +191,47 @@ async def test_a_deletion_outlasts_an_outage(make_layer: MakeLayer, away: Away, 
     away.error = None
     await deleting
     assert [row["SK"]["S"] for row in living(rows())] == ["THREAD"]
+
+
+async def test_a_deleted_element_is_not_shown_while_the_storage_is_away(make_layer: MakeLayer, away: Away) -> None:
+    refusal, away.error = away.error, None
+    layer = make_layer(storage_provider=away)
+    await start_thread(layer)
+    await layer.create_step(message("s1"))
+    await layer.create_element(text())
+    away.error = refusal
+    deleting = asyncio.create_task(layer.delete_element("e1"))
+    await asyncio.sleep(0.2)
+    reader: Any = make_layer(storage_provider=away)
+    assert (await reader.get_thread("t1"))["elements"] == []
+    assert len(files_of(away)) == 1
+    away.error = None
+    await deleting
+    assert files_of(away) == []
+
+
+AGAIN: dict[str, Callable[[Any], Awaitable[None]]] = {
+    "the element": lambda layer: layer.delete_element("e1"),
+    "its thread": lambda layer: layer.delete_thread("t1"),
+}
+
+
+@pytest.mark.parametrize("what", AGAIN)
+async def test_a_file_that_could_not_be_deleted_goes_with_the_next_deletion(
+    make_layer: MakeLayer, away: Away, what: str
+) -> None:
+    away.error = None
+    layer = make_layer(storage_provider=away)
+    await start_thread(layer)
+    await layer.create_step(message("s1"))
+    await layer.create_element(text())
+    away.error = StorageError("forbidden")
+    with pytest.raises(StorageError):
+        await layer.delete_element("e1")
+    assert len(files_of(away)) == 1
+    away.error = None
+    await AGAIN[what](layer)
+    assert files_of(away) == []
 
 
 async def test_a_refusal_for_good_is_not_tried_again(

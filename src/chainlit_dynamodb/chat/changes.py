@@ -12,8 +12,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
+from chainlit_dynamodb.chat.owners import Asker, is_touched_by
 from chainlit_dynamodb.dynamodb.codec import Item, weight_bytes
-from chainlit_dynamodb.dynamodb.expressions import Condition, Update, all_of, any_of, equals, exists, less, missing
+from chainlit_dynamodb.dynamodb.expressions import (
+    Condition,
+    Update,
+    all_of,
+    any_of,
+    both,
+    equals,
+    exists,
+    less,
+    missing,
+)
 from chainlit_dynamodb.schema import (
     CREATED_AT,
     DELETED_AT,
@@ -63,22 +74,24 @@ class StepChange:
         assign: Fields that are set. `None` is stored, so that a `default` that comes later does not fill the gap.
         deletes: The step goes, whatever else there was; later changes do nothing.
         stamp: When it was asked for; the later of two that merge is the one with the later stamp.
+        askers: Who asks; all of them must be allowed to.
     """
 
     default: dict[str, Any] = field(default_factory=dict)
     assign: dict[str, Any] = field(default_factory=dict)
     deletes: bool = False
     stamp: str = ""
+    askers: frozenset[Asker] = frozenset()
 
     def then(self, later: StepChange) -> StepChange:
         """Return the one change that does what this and then a later one do."""
         older, newer = (self, later) if self.stamp <= later.stamp else (later, self)
         if older.deletes or newer.deletes:
-            return StepChange(deletes=True, stamp=newer.stamp)
+            return StepChange(deletes=True, stamp=newer.stamp, askers=self.askers | later.askers)
         assign = {**older.assign, **newer.assign}
         known = {name: value for name, value in older.default.items() if value is not None}
         default = {name: value for name, value in {**newer.default, **known}.items() if name not in assign}
-        return StepChange(default, assign, stamp=newer.stamp)
+        return StepChange(default, assign, stamp=newer.stamp, askers=self.askers | later.askers)
 
     def update(self) -> Update:
         """Return it as an update of the row."""
@@ -121,21 +134,23 @@ class ElementChange:
         deletes: The element goes, whatever else there was; later changes do nothing.
         stamp: When it was asked for; the later of two that merge is the one with the later stamp.
         order: When the element was first asked for: its place among the others.
+        askers: Who asks; all of them must be allowed to.
     """
 
     assign: dict[str, Any] = field(default_factory=dict)
     deletes: bool = False
     stamp: str = ""
     order: str = ""
+    askers: frozenset[Asker] = frozenset()
 
     def then(self, later: ElementChange) -> ElementChange:
         """Return the one change that does what this and then a later one do."""
         older, newer = (self, later) if self.stamp <= later.stamp else (later, self)
         if older.deletes or newer.deletes:
-            return ElementChange(deletes=True, stamp=newer.stamp)
+            return ElementChange(deletes=True, stamp=newer.stamp, askers=self.askers | later.askers)
         assign = {**older.assign, **newer.assign}
         order = min(filter(None, (older.order, newer.order)), default="")
-        return ElementChange(assign, stamp=newer.stamp, order=order)
+        return ElementChange(assign, stamp=newer.stamp, order=order, askers=self.askers | later.askers)
 
     def update(self) -> Update:
         """Return it as an update of the row."""
@@ -157,6 +172,7 @@ class ThreadChange:
         activity: The time of an activity; `None` leaves the thread's place in the list.
         creates: Make the row if it is missing.
         stamp: When it was asked for.
+        askers: Who asks; all of them must be allowed to.
     """
 
     assign: Item = field(default_factory=dict)
@@ -164,6 +180,7 @@ class ThreadChange:
     activity: str | None = None
     creates: bool = False
     stamp: str = ""
+    askers: frozenset[Asker] = frozenset()
 
     def then(self, later: ThreadChange) -> ThreadChange:
         """Return the one change that does what this and then a later one do."""
@@ -176,6 +193,7 @@ class ThreadChange:
             max(self.activity or "", later.activity or "") or None,
             self.creates or later.creates,
             max(self.stamp, later.stamp),
+            self.askers | later.askers,
         )
 
     @cached_property
@@ -193,6 +211,7 @@ def thread_change(
     tags: list[Any] | None = None,
     moment: str,
     stamp: str = "",
+    askers: frozenset[Asker] = frozenset(),
 ) -> ThreadChange | None:
     """Return what an update of a thread does: a name or an owner makes it, an owner moves it up.
 
@@ -204,6 +223,7 @@ def thread_change(
         tags: Its tags.
         moment: Now.
         stamp: Now, for the order of writes.
+        askers: Who asks.
 
     Returns:
         The change, or `None` if nothing is given.
@@ -223,7 +243,8 @@ def thread_change(
         assign[TAGS] = tags
     if not assign and not metadata:
         return None
-    return ThreadChange(assign, metadata, moment if user_id else None, bool(user_id) or name is not None, stamp)
+    creates = bool(user_id) or name is not None
+    return ThreadChange(assign, metadata, moment if user_id else None, creates, stamp, askers)
 
 
 def changes_nothing(change: ThreadChange, row: Item) -> bool:
@@ -260,7 +281,7 @@ def thread_update(thread_id: str, change: ThreadChange, row: Item, moment: str) 
         default=default,
         remove=[name for name, value in assign.items() if value is None],
     )
-    return update, all_of(*conditions)
+    return update, both(all_of(*conditions), is_touched_by(change.askers))
 
 
 def _merged(row: Item, patch: Mapping[str, Any]) -> Item:

@@ -15,8 +15,7 @@ from chainlit_dynamodb.errors import ChainlitDynamoDBError
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import (
     DELETED_AT,
-    USER_ID,
-    USER_IDENTIFIER,
+    OWNER,
     thread_key,
 )
 
@@ -67,9 +66,9 @@ class ThreadDeletion:
     async def _bury(self, thread_id: str) -> bool:
         """Put a tombstone that still names the owner, and return whether there was something, be it an older one."""
         key, patience = thread_key(thread_id), self._rows.retry.write
-        row = await self._rows.get(key, attributes=[USER_ID, USER_IDENTIFIER], policy=patience)
+        row = await self._rows.get(key, attributes=OWNER, policy=patience)
         if row is not None:
-            owner: Item = {name: row[name] for name in (USER_ID, USER_IDENTIFIER) if name in row}
+            owner: Item = {name: row[name] for name in OWNER if name in row}
             await self._rows.put(key, {DELETED_AT: clock.now(), **owner})
         # Only now: if that had failed, nothing of what waits to be written would be lost.
         self._tombstones.mark(thread_id)

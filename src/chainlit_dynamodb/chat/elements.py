@@ -13,13 +13,15 @@ from cachetools import LRUCache
 
 from chainlit_dynamodb.chat.changes import ElementChange, File
 from chainlit_dynamodb.chat.files import Files
+from chainlit_dynamodb.chat.owners import Asker
 from chainlit_dynamodb.chat.presentation import ElementView, public_element
 from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.expressions import Update, all_of, exists, missing
 from chainlit_dynamodb.errors import ConditionFailedError, StorageError, TransientStorageError
-from chainlit_dynamodb.rows.burial import is_announcement
+from chainlit_dynamodb.limits import ELEMENTS_PER_MESSAGE
+from chainlit_dynamodb.rows.burial import is_announcement, may_lack_its_file
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import (
     ANNOUNCED_AT,
@@ -36,12 +38,14 @@ from chainlit_dynamodb.schema import (
     parse_element_sk,
     parse_thread_pk,
     step_key,
+    thread_key,
     thread_pk,
 )
 
 logger = logging.getLogger("chainlit.DynamoDB")
 
 _REMEMBERED: Final = 10_000
+_REMEMBERED_IDS: Final = 100_000
 
 
 class Elements:
@@ -53,11 +57,19 @@ class Elements:
         self._writer = writer
         self._tombstones = tombstones
         self._files = files
+        self._ids: LRUCache[Key, frozenset[str]] = LRUCache(_REMEMBERED_IDS, getsizeof=len)
         self._uploads: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
         self._uploaded: LRUCache[Key, str] = LRUCache(_REMEMBERED)
 
     async def upsert(
-        self, thread_id: str, element_id: str, fields: Item, file: File | None, *, stamp: str | None = None
+        self,
+        thread_id: str,
+        element_id: str,
+        fields: Item,
+        file: File | None,
+        *,
+        stamp: str | None = None,
+        askers: frozenset[Asker] = frozenset(),
     ) -> None:
         """Store an element, or change the one with this id. The file of an earlier upsert stays if none is given.
 
@@ -71,6 +83,7 @@ class Elements:
             fields: Its plain fields.
             file: Its content; without a storage, an element with one is not kept.
             stamp: When it was asked for; `None` for now.
+            askers: Who asks. Nothing is written to another one's thread.
 
         Raises:
             InvalidIdError: An id cannot be part of a key.
@@ -79,13 +92,15 @@ class Elements:
         Cost: 1 write unit per KB of the row; the upload, and 1 write unit before; see `Tombstones.check`.
         """
         key = element_key(thread_id, element_id)
-        if self._is_gone(key, fields):
+        if self._is_gone(key, fields) or self._is_too_much(key, fields):
             return
         stamp = stamp or self._rows.stamps.next()
+        if askers and not await self._is_admitted(thread_id, askers):
+            return
         own = {name: value for name, value in fields.items() if not is_own_attribute(name)}
         if file is not None and not (self._files.are_kept() and await self._store_file(key, own, file, stamp)):
             return
-        await self._writer.write(key, ElementChange(own, stamp=stamp, order=stamp), self._apply)
+        await self._writer.write(key, ElementChange(own, stamp=stamp, order=stamp, askers=askers), self._apply)
         if file is not None and self._is_gone(key, own):  # while it waited
             await self._take_back(key, own.get(OBJECT_KEY))
 
@@ -108,18 +123,25 @@ class Elements:
         (element,) = await self._files.with_urls([public_element(row)])
         return element
 
-    async def delete(self, thread_id: str, element_id: str) -> None:
+    async def delete(self, thread_id: str, element_id: str, *, askers: frozenset[Asker] = frozenset()) -> None:
         """Delete an element and its file. Later writes to it do nothing.
+
+        Args:
+            thread_id: Its thread.
+            element_id: Its id.
+            askers: Who asks. Nothing is deleted of another one's thread.
 
         Raises:
             InvalidIdError: An id cannot be part of a key.
-            StorageError: The file could not be deleted; the row stays, so that it can be tried again.
+            StorageError: The file could not be deleted. It is tried again with the next deletion, of the element or
+                of its thread, and when the thread is read two hours later.
 
-        Cost: 1 read unit and 1 write unit per KB.
+        Cost: 1 read unit and 1 write unit per KB; see `Tombstones.admits`.
         """
         key = element_key(thread_id, element_id)
-        self._tombstones.mark_row(key)
-        await self._writer.write(key, ElementChange(deletes=True), self._apply)
+        if self._tombstones.surely_admits(thread_id, askers):
+            self._tombstones.mark_row(key)
+        await self._writer.write(key, ElementChange(deletes=True, askers=askers), self._apply)
 
     async def delete_of_step(self, thread_id: str, step_id: str) -> None:
         """Delete the elements of a step with their files. Cost: a read of the thread's elements, and `delete`."""
@@ -132,10 +154,15 @@ class Elements:
                     await self.delete(thread_id, parse_element_sk(row[SK]))
 
     async def _apply(self, key: Key, change: ElementChange) -> None:
-        is_thread_gone = await self._tombstones.check(parse_thread_pk(key.pk))
+        thread_id = parse_thread_pk(key.pk)
+        if await self._tombstones.check(thread_id):  # its sweeps know which files may still arrive
+            return
+        if not await self._tombstones.admits(thread_id, change.askers):
+            return
         if change.deletes:
-            await self._remove(key, leaves_tombstone=not is_thread_gone)
-        elif not is_thread_gone:
+            self._tombstones.mark_row(key)
+            await self._remove(key, leaves_tombstone=True)
+        else:
             await self._store(key, change)
 
     async def _store(self, key: Key, change: ElementChange) -> None:
@@ -204,6 +231,22 @@ class Elements:
             await self._files.delete(file.object_key, may_be_missing=True)
             await self._rows.delete(key, condition=all_of(exists(ANNOUNCED_AT), missing(TYPE), missing(BURIED_AT)))
 
+    async def _is_admitted(self, thread_id: str, askers: frozenset[Asker]) -> bool:
+        """Return whether a thread may be touched, after what is being written to its row: its owner, maybe."""
+        if not all(asker.may_claim for asker in askers):
+            await self._writer.settle(thread_key(thread_id))
+        return await self._tombstones.admits(thread_id, askers)
+
+    def _is_too_much(self, key: Key, fields: Item) -> bool:
+        """Return whether a message has as many other elements as it may have, as far as this process knows."""
+        step = Key(key.pk, str(fields.get(FOR_ID)))
+        ids = self._ids.get(step, frozenset()) | {key.sk}
+        if len(ids) > ELEMENTS_PER_MESSAGE:
+            logger.warning("Not stored: %s %s: a message has %d elements", key.pk, key.sk, len(ids) - 1)
+            return True
+        self._ids[step] = ids
+        return False
+
     def _is_gone(self, key: Key, fields: Item) -> bool:
         step_id = fields.get(FOR_ID)
         for_step = step_key(parse_thread_pk(key.pk), step_id) if step_id else key
@@ -223,10 +266,14 @@ class Elements:
             await self._files.delete(object_key, may_be_missing=may_be_missing)
 
     async def _remove(self, key: Key, *, leaves_tombstone: bool) -> None:
-        """Delete an element now, its file first, so that doing it again finishes it."""
+        """Delete an element now, so that doing it again finishes it: a tombstone keeps the key of its file."""
         wanted = [OBJECT_KEY, STAMP, ANNOUNCED_AT, TYPE]
         row = await self._rows.get(key, attributes=wanted, policy=self._rows.retry.write) or {}
-        await self._drop(row.get(OBJECT_KEY), may_be_missing=is_announcement(row))
-        old = await (self._rows.bury(key, row) if leaves_tombstone else self._rows.delete(key)) or {}
+        if leaves_tombstone:  # nobody sees it from now on, though the storage may be away
+            row = await self._rows.bury(key, row)
+            await self._drop(row.get(OBJECT_KEY), may_be_missing=may_lack_its_file(row))
+            return
+        await self._drop(row.get(OBJECT_KEY), may_be_missing=may_lack_its_file(row))
+        old = await self._rows.delete(key) or {}
         if any(old.get(name) != row.get(name) for name in (OBJECT_KEY, STAMP)):  # its file arrived meanwhile
             await self._drop(old.get(OBJECT_KEY))

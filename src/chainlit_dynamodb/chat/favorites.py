@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Final
 
 from chainlit_dynamodb.chat import clock
+from chainlit_dynamodb.chat.owners import Asker
 from chainlit_dynamodb.chat.presentation import StepView, public_step
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
+from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.codec import Item, weight_bytes
 from chainlit_dynamodb.dynamodb.expressions import Update, all_of, any_of, at_most, exists, missing
@@ -23,6 +25,7 @@ from chainlit_dynamodb.schema import (
     SK,
     Key,
     favorite_sk,
+    parse_thread_pk,
     step_key,
     user_favorites_pk,
 )
@@ -33,22 +36,24 @@ _STAMP_TRIES: Final = 20
 class Favorites:
     """Sets and lists favourites."""
 
-    def __init__(self, rows: Rows, writer: Writer, recent: RecentWrites) -> None:
+    def __init__(self, rows: Rows, writer: Writer, tombstones: Tombstones, recent: RecentWrites) -> None:
         """Take the parts favourites touch."""
         self._rows = rows
+        self._tombstones = tombstones
         self._writer = writer
         self._recent = recent
 
-    async def set(self, user_id: str, step: Item, *, favorite: bool) -> bool:
+    async def set(self, user_id: str, step: Item, *, favorite: bool, askers: frozenset[Asker] = frozenset()) -> bool:
         """Make a step a favourite of a user, or no favourite. It is so when this returns; it is tried on alone.
 
         Args:
             user_id: The user.
             step: The step's plain fields; of these its metadata is stored, with the flag.
             favorite: `False` takes it away.
+            askers: Who asks: whoever has a favourite reads it.
 
         Returns:
-            Whether there is such a step; an unknown one is not made.
+            Whether there is such a step, in a thread they may touch; an unknown one is not made.
 
         Raises:
             BacklogFullError: Too many changes wait already.
@@ -70,6 +75,8 @@ class Favorites:
 
         async def store() -> bool:
             await self._writer.settle(key)  # what is told of a message may be told before it is stored
+            if not await self._tombstones.admits(parse_thread_pk(key.pk), askers):
+                return False
             is_there = await self._store(key, update, stamp)
             if favorite and is_there:
                 self._recent.touch(partition, "\0".join(key), index_sk)

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers, addition, marker_index, removal
+from chainlit_dynamodb.chat.owners import Asker, are_admitted, owner_of
 from chainlit_dynamodb.chat.presentation import feedback_value
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.step_lookup import StepLookup
@@ -30,10 +31,10 @@ from chainlit_dynamodb.schema import (
     ID,
     INDEX_PK,
     INDEX_SK,
+    OWNER,
     PK,
     SK,
     STEP_IDS,
-    USER_ID,
     VALUE,
     feedback_key,
     parse_legacy_feedback_id,
@@ -81,7 +82,15 @@ class Feedback:
         self._recent = recent
         self._markers = markers
 
-    async def upsert(self, step_id: str, thread_id: str | None, value: int, comment: str | None) -> str | None:
+    async def upsert(
+        self,
+        step_id: str,
+        thread_id: str | None,
+        value: int,
+        comment: str | None,
+        *,
+        askers: frozenset[Asker] = frozenset(),
+    ) -> str | None:
         """Set the feedback of a step, replacing an earlier one. This is tried on though nobody waits for it any more.
 
         Args:
@@ -89,10 +98,11 @@ class Feedback:
             thread_id: Its thread; `None` looks it up.
             value: 0 or 1.
             comment: What the user wrote.
+            askers: Who asks.
 
         Returns:
-            The feedback's id, the same as long as the feedback is not deleted; `None` for an unknown step, which
-            changes nothing.
+            The feedback's id, the same as long as the feedback is not deleted; `None` for an unknown step or another
+            one's thread, which changes nothing.
 
         Raises:
             InvalidIdError: An id cannot be part of a key.
@@ -101,15 +111,18 @@ class Feedback:
         Cost: about 4 read units, then 2 write units per KB of the step and of one or two markers.
         """
         size_bytes = weight_bytes(comment or "")
-        return await self._run(step_id, partial(self._upsert, step_id, thread_id, value, comment), size_bytes)
+        change = partial(self._upsert, step_id, thread_id, value, comment, askers)
+        return await self._run(step_id, change, size_bytes)
 
-    async def _upsert(self, step_id: str, thread_id: str | None, value: int, comment: str | None) -> str | None:
+    async def _upsert(
+        self, step_id: str, thread_id: str | None, value: int, comment: str | None, askers: frozenset[Asker]
+    ) -> str | None:
         thread_id = thread_id or await self._lookup.find(step_id)
         if not thread_id:
             return None
         for _ in range(_TRIES):
             state = await self._read_state(thread_id, step_id)
-            if state is None:
+            if state is None or not are_admitted(askers, owner_of(state.thread), thread_id):
                 return None
             feedback_id = str((state.feedback or {}).get(ID) or new_feedback_id(thread_id, step_id))
             feedback = {ID: feedback_id, FOR_ID: step_id, VALUE: value, COMMENT: comment}
@@ -118,11 +131,15 @@ class Feedback:
                 return feedback_id
         raise TransactionCancelledError("TransactWriteItems", ["TransactionConflict"])
 
-    async def delete(self, feedback_id: str) -> bool:
+    async def delete(self, feedback_id: str, *, askers: frozenset[Asker] = frozenset()) -> bool:
         """Delete feedback by the id that `upsert` returned, if the step holds the same one. This is tried on, too.
 
+        Args:
+            feedback_id: The id.
+            askers: Who asks.
+
         Returns:
-            Whether there was such feedback. Garbage is no error.
+            Whether there was such feedback, and not in another one's thread. Garbage is no error.
 
         Raises:
             InvalidIdError: The id names what cannot be part of a key.
@@ -132,12 +149,14 @@ class Feedback:
         place = parse_feedback_id(feedback_id)
         if place is None:
             return False
-        return await self._run(place[1], partial(self._delete, place, feedback_id))
+        return await self._run(place[1], partial(self._delete, place, feedback_id, askers))
 
-    async def _delete(self, place: tuple[str, str], feedback_id: str) -> bool:
+    async def _delete(self, place: tuple[str, str], feedback_id: str, askers: frozenset[Asker]) -> bool:
         for _ in range(_TRIES):
             state = await self._read_state(*place)
             if state is None or state.feedback is None or state.feedback.get(ID) != feedback_id:
+                return False
+            if not are_admitted(askers, owner_of(state.thread), place[0]):
                 return False
             if await self._transact(_writes_to_clear(*place, state)):
                 return True
@@ -152,7 +171,7 @@ class Feedback:
         markers = {value: feedback_key(thread_id, value) for value in FEEDBACK_VALUES}
         found = await self._rows.get_many(
             [step, thread, *markers.values()],
-            attributes=[FEEDBACK, FEEDBACK_COMMENT, USER_ID, INDEX_PK, INDEX_SK, STEP_IDS],
+            attributes=[FEEDBACK, FEEDBACK_COMMENT, *OWNER, INDEX_PK, INDEX_SK, STEP_IDS],
             leave_large=[FEEDBACK_COMMENT],
             policy=self._rows.retry.write,
         )

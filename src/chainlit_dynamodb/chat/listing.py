@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from chainlit_dynamodb.chat.cursors import Position, decode_cursor, encode_cursor
@@ -67,6 +68,11 @@ class ThreadFilter:
 
     search: str | None = None
     feedback: int | None = None
+
+    @cached_property
+    def folded(self) -> str:
+        """What is searched for, without regard to case."""
+        return (self.search or "").casefold()
 
     @property
     def is_open(self) -> bool:
@@ -211,7 +217,7 @@ class Listing:
             if after is not None and _is_further_up(candidate.thread_id, row, after):
                 continue  # another server has moved it meanwhile: it is, or will be, on an earlier page
             listed = listed_thread(row)
-            if _contains(listed["name"], thread_filter.search):
+            if _contains(listed["name"], thread_filter.folded):
                 found.append((Position(row.get(INDEX_SK, ""), candidate.thread_id), listed))
         return found
 
@@ -245,10 +251,10 @@ def _passes(thread_filter: ThreadFilter, marked: frozenset[str] | None) -> Calla
         if marked is not None and candidate.thread_id not in marked:
             return False
         unsure = candidate.name is None or len(candidate.name) >= INDEXED_NAME_CHARS
-        return unsure or _contains(candidate.name, thread_filter.search)
+        return unsure or _contains(candidate.name, thread_filter.folded)
 
     return passes
 
 
-def _contains(name: str | None, search: str | None) -> bool:
-    return not search or search.casefold() in (name or "").casefold()
+def _contains(name: str | None, folded: str) -> bool:
+    return folded in (name or "").casefold()

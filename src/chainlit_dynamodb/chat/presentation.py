@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from types import MappingProxyType
@@ -218,6 +218,10 @@ def public_element(row: Item) -> ElementView:
     return cast("ElementView", element)
 
 
+_Children = Mapping[str | None, Sequence[str]]
+"""The ids of the steps right below each."""
+
+
 @dataclass(frozen=True)
 class Transcript:
     """A thread as Chainlit knows it; its elements still need their URLs.
@@ -226,8 +230,8 @@ class Transcript:
         thread: Its own row.
         steps: Its steps, in order.
         elements: Its elements, in order.
-        ghosts: Ids of what is left of deleted steps: steps that were below one, and deleted ones that still have
-            elements. Neither is shown.
+        ghosts: Ids of what is left of deleted steps: steps that were below one, deleted ones that still have
+            elements, and runs that an edit has replaced. None is shown.
     """
 
     thread: ThreadView
@@ -270,7 +274,9 @@ def assemble(rows: Iterable[Item], buried: Mapping[str, bool] = NOTHING_BURIED) 
         logger.warning("Thread %s: %d malformed rows are not shown", shown["id"], skipped)
     elements.sort(key=itemgetter(0))
     deleted = {parse_step_sk(sk): was_there for sk, was_there in buried.items() if is_step_sk(sk)}
-    below = _below({step_id for step_id, was_there in deleted.items() if was_there}, steps)
+    children = _children(steps)
+    below = _below([step_id for step_id, was_there in deleted.items() if was_there], children)
+    below |= _replaced(steps, children)
     owners = {owner for _, element in elements if isinstance(owner := element.get("forId"), str)}
     ghosts = below | (deleted.keys() & owners)
     return Transcript(
@@ -286,17 +292,38 @@ def _is_for(element: ElementView, step_ids: Collection[str]) -> bool:
     return isinstance(owner, str) and owner in step_ids
 
 
-def _below(deleted: set[str], steps: list[StepView]) -> frozenset[str]:
-    """Return the ids of steps below deleted ones: Chainlit deletes a message, and not its runs and tools."""
-    if not deleted:
-        return frozenset()
+def _replaced(steps: list[StepView], children: _Children) -> frozenset[str]:
+    """Return the ids of runs, and of what is below them, that an edit of their message has replaced.
+
+    Chainlit deletes the messages that were answered, not the run (`socket.edit_message`), and begins another one
+    below the same message (`callbacks.on_message`).
+    """
+    runs: dict[str, list[str]] = {}
+    for step in sorted(steps, key=_created_at):
+        if (step["type"], step.get("name")) == ("run", "on_message") and step["parentId"]:
+            runs.setdefault(step["parentId"], []).append(step["id"])
+    messages = {step["id"] for step in steps if "message" in str(step["type"])}
+    found: frozenset[str] = frozenset()
+    for older in (run for of_message in runs.values() for run in of_message[:-1]):
+        below = _below({older}, children)
+        if not below & messages:
+            found |= below | {older}
+    return found
+
+
+def _children(steps: list[StepView]) -> _Children:
     children: dict[str | None, list[str]] = {}
     for step in steps:
         children.setdefault(step["parentId"], []).append(step["id"])
+    return children
+
+
+def _below(ids: Iterable[str], children: _Children) -> frozenset[str]:
+    """Return the ids of steps below some: Chainlit deletes a message, and not its runs and tools."""
     found: set[str] = set()
-    waiting = list(deleted)
+    waiting = list(ids)
     while waiting:
-        below = set(children.pop(waiting.pop(), ())) - found
+        below = set(children.get(waiting.pop(), ())) - found
         found |= below
         waiting += below
     return frozenset(found)

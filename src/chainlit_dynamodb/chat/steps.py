@@ -11,6 +11,7 @@ from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.changes import StepChange
 from chainlit_dynamodb.chat.elements import Elements
 from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers
+from chainlit_dynamodb.chat.owners import Asker
 from chainlit_dynamodb.chat.step_lookup import StepLookup
 from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer, outcome
@@ -50,7 +51,14 @@ class Steps:
         self._markers = markers
 
     def create(
-        self, thread_id: str, step_id: str, fields: Item, *, stamp: str | None = None, findable: bool = False
+        self,
+        thread_id: str,
+        step_id: str,
+        fields: Item,
+        *,
+        stamp: str | None = None,
+        findable: bool = False,
+        askers: frozenset[Asker] = frozenset(),
     ) -> Coroutine[Any, Any, bool]:
         """Store a step without overwriting what is there already. It is taken over at once, and stored when awaited.
 
@@ -60,6 +68,7 @@ class Steps:
             fields: Its plain fields; those that are `None` are not stored.
             stamp: When it was asked for; `None` for now.
             findable: Keep a row by which the step is found without its thread.
+            askers: Who asks. Nothing is written to another one's thread.
 
         Returns:
             Whether the step is stored; not if it, or its thread, is deleted.
@@ -72,11 +81,17 @@ class Steps:
         default = {CREATED_AT: clock.now(), **_own(fields)}
         if findable:
             default[HAS_LOOKUP] = True
-        taken = self._enter(thread_id, step_id, StepChange(default=default), stamp)
+        taken = self._enter(thread_id, step_id, StepChange(default=default, askers=askers), stamp)
         return self._created(taken, thread_id, step_id, findable=findable)
 
     def update(
-        self, thread_id: str, step_id: str, fields: Item, *, stamp: str | None = None
+        self,
+        thread_id: str,
+        step_id: str,
+        fields: Item,
+        *,
+        stamp: str | None = None,
+        askers: frozenset[Asker] = frozenset(),
     ) -> Coroutine[Any, Any, None]:
         """Change the fields given, `None` clearing one; make the step if it is missing. Taken over as by `create`.
 
@@ -85,27 +100,35 @@ class Steps:
             step_id: Its id.
             fields: The plain fields to change.
             stamp: When it was asked for; `None` for now.
+            askers: Who asks. Nothing is written to another one's thread.
 
         Raises:
             InvalidIdError: An id cannot be part of a key.
 
         Cost: 1 write unit per KB of the row, however many updates were merged; see `Tombstones.check`.
         """
-        return outcome(self._enter(thread_id, step_id, StepChange(assign=_own(fields)), stamp))
+        return outcome(self._enter(thread_id, step_id, StepChange(assign=_own(fields), askers=askers), stamp))
 
-    async def delete(self, thread_id: str, step_id: str) -> None:
+    async def delete(self, thread_id: str, step_id: str, *, askers: frozenset[Asker] = frozenset()) -> None:
         """Delete a step with its feedback, its elements and their files. Later writes to it do nothing.
+
+        Args:
+            thread_id: Its thread.
+            step_id: Its id.
+            askers: Who asks. Nothing is deleted of another one's thread.
 
         Raises:
             InvalidIdError: An id cannot be part of a key.
 
-        Cost: 1 read unit per 4 KB, 1 write unit per KB, and a read of the thread's elements.
+        Cost: 1 read unit per 4 KB, 1 write unit per KB, and a read of the thread's elements; see `Tombstones.admits`.
         """
         key = step_key(thread_id, step_id)
-        self._tombstones.mark_row(key)
+        if self._tombstones.surely_admits(thread_id, askers):
+            self._tombstones.mark_row(key)
         with self._writer.operation():
-            await self._writer.write(key, StepChange(deletes=True), self._apply)
-            await self._elements.delete_of_step(thread_id, step_id)
+            await self._writer.write(key, StepChange(deletes=True, askers=askers), self._apply)
+            if self._tombstones.covers(key):  # it was not refused
+                await self._elements.delete_of_step(thread_id, step_id)
 
     def _enter(
         self, thread_id: str, step_id: str, change: StepChange, stamp: str | None
@@ -129,8 +152,12 @@ class Steps:
             return not self._tombstones.covers(key)
 
     async def _apply(self, key: Key, change: StepChange) -> None:
-        is_thread_gone = await self._tombstones.check(parse_thread_pk(key.pk))
+        thread_id = parse_thread_pk(key.pk)
+        is_thread_gone = await self._tombstones.check(thread_id)
+        if not is_thread_gone and not await self._tombstones.admits(thread_id, change.askers):
+            return
         if change.deletes:
+            self._tombstones.mark_row(key)
             await self._remove(key, leaves_tombstone=not is_thread_gone)
         elif not is_thread_gone:
             await self._store(key, change)

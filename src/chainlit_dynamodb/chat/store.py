@@ -57,7 +57,7 @@ class ChatStore:
         self.transcripts = Transcripts(rows, self.writer, files, sweep, self.steps.delete)
         self.listing = Listing(rows, recent, page_items=page_items)
         self.feedback = Feedback(rows, self.writer, self.lookup, recent, markers)
-        self.favorites = Favorites(rows, self.writer, recent)
+        self.favorites = Favorites(rows, self.writer, tombstones, recent)
 
     async def close(self) -> None:
         """Leave what was to be tidied later."""

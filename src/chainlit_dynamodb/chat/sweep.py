@@ -11,11 +11,10 @@ from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers
 from chainlit_dynamodb.chat.files import Files
 from chainlit_dynamodb.chat.step_lookup import StepLookup
 from chainlit_dynamodb.dynamodb.codec import Item
-from chainlit_dynamodb.rows.burial import is_announcement, may_still_arrive
+from chainlit_dynamodb.rows.burial import may_lack_its_file, may_still_arrive
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import (
     ANNOUNCED_AT,
-    BURIED_AT,
     FEEDBACK,
     HAS_LOOKUP,
     OBJECT_KEY,
@@ -98,7 +97,7 @@ class Sweep:
         # Elements alone have files of their own: in a step, a browser may have put the key of any file.
         with_files = [row for row in rows if row.get(OBJECT_KEY) and is_element_sk(row[SK])]
         for may_be_missing in (False, True):
-            files = [row[OBJECT_KEY] for row in with_files if _may_lack_its_file(row) is may_be_missing]
+            files = [row[OBJECT_KEY] for row in with_files if may_lack_its_file(row) is may_be_missing]
             await self._files.delete_all(files, may_be_missing=may_be_missing)
         self._files_swept.update({row[OBJECT_KEY]: row[PK] for row in with_files})
         for row in rows:
@@ -108,7 +107,3 @@ class Sweep:
 
 def _stays(row: Item) -> bool:
     return row[SK] == THREAD_SK or may_still_arrive(row)
-
-
-def _may_lack_its_file(row: Item) -> bool:
-    return BURIED_AT in row or is_announcement(row)

@@ -14,6 +14,7 @@ from cachetools import LRUCache
 from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.changes import ThreadChange, changes_nothing, thread_change, thread_update
 from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers
+from chainlit_dynamodb.chat.owners import Asker, are_admitted, owner_of
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer, outcome
@@ -26,8 +27,8 @@ from chainlit_dynamodb.schema import (
     INDEX_SK,
     METADATA,
     METADATA_VERSION,
+    OWNER,
     USER_ID,
-    USER_IDENTIFIER,
     Key,
     activity_sk,
     parse_activity_sk,
@@ -79,6 +80,7 @@ class Threads:
         user_identifier: str | None = None,
         metadata: dict[str, Any] | None = None,
         tags: list[Any] | None = None,
+        askers: frozenset[Asker] = frozenset(),
     ) -> Coroutine[Any, Any, None]:
         """Change what is given of a thread; `None` leaves it.
 
@@ -93,6 +95,7 @@ class Threads:
             user_identifier: Its owner's identifier.
             metadata: Entries to merge; an entry that is `None` is taken away.
             tags: Its tags.
+            askers: Who asks. Another one's thread is left as it is.
 
         Raises:
             InvalidIdError: An id cannot be part of a key.
@@ -108,6 +111,7 @@ class Threads:
             tags=tags,
             moment=clock.now(),
             stamp=self._rows.stamps.next(),
+            askers=askers,
         )
         return outcome(None if change is None else self._enter(thread_id, change))
 
@@ -115,31 +119,30 @@ class Threads:
         """Return whether a thread is just being named or given an owner, which puts it on top. Cost: none."""
         return self._moving[thread_id] > 0
 
-    async def note_activity(self, thread_id: str, user_id: str | None, *, since: str) -> None:
+    async def note_activity(
+        self, thread_id: str, user_id: str | None, *, moment: str, since: str, askers: frozenset[Asker] = frozenset()
+    ) -> None:
         """Move a thread to the top of its owner's list, because the user wrote a message.
 
         Args:
             thread_id: The thread.
             user_id: The user.
+            moment: When the message was written: it may have waited since.
             since: The stamp of the message. Nothing is done if the thread was moved after it: a first message is
                 told before its thread is named (`emitter.init_thread`).
+            askers: Who asks. Another one's thread stays where it is.
 
         Cost: 1 write unit per KB of the row and 2 of the index entry.
         """
         if self._moved.get(thread_id, "") > since:
             return
-        moment = clock.now()
         if user_id:
             self._recent.touch(user_threads_pk(user_id), thread_id, activity_sk(moment))
-        await outcome(self._enter(thread_id, ThreadChange(activity=moment, stamp=self._rows.stamps.next())))
+        change = ThreadChange(activity=moment, stamp=self._rows.stamps.next(), askers=askers)
+        await outcome(self._enter(thread_id, change))
 
-    async def author(self, thread_id: str, *, for_a_write: bool = False) -> str:
+    async def author(self, thread_id: str) -> str:
         """Return the identifier of a thread's owner, or "" if there is no such thread or it has none.
-
-        Args:
-            thread_id: The thread.
-            for_a_write: Ask as long as a write is tried, and after what is now being written to the thread's row,
-                however long that takes.
 
         Raises:
             InvalidIdError: The id cannot be part of a key.
@@ -147,10 +150,8 @@ class Threads:
         Cost: 1 read unit per 4 KB of the row.
         """
         key = thread_key(thread_id)
-        await (self._writer.settle(key) if for_a_write else self._writer.flush(key.pk))
-        policy = self._rows.retry.write if for_a_write else None
-        row = await self._rows.get(key, attributes=[USER_ID, USER_IDENTIFIER], policy=policy) or {}
-        return str(row.get(USER_IDENTIFIER) or row.get(USER_ID) or "")
+        await self._writer.flush(key.pk)
+        return owner_of(await self._rows.get(key, attributes=OWNER) or {})
 
     def _enter(self, thread_id: str, change: ThreadChange) -> asyncio.Future[None] | None:
         key = thread_key(thread_id)
@@ -202,6 +203,8 @@ class Threads:
         if row.get(DELETED_AT) is not None:
             await self._tombstones.learn(thread_id)
             return True
+        if not are_admitted(change.askers, owner_of(row), thread_id):
+            return True
         if not row and not change.creates:
             self._keep_early(thread_id, change)
             return True
@@ -215,6 +218,8 @@ class Threads:
 
     async def _follow(self, thread_id: str, change: ThreadChange, old: Item) -> None:
         user_id = change.assign.get(USER_ID)
+        if user_id:
+            self._tombstones.note_owner(thread_id, owner_of(change.assign))
         if user_id and change.activity:
             self._recent.touch(user_threads_pk(user_id), thread_id, activity_sk(change.activity))
         changes_hands = CREATED_AT in old and old.get(USER_ID) != user_id

@@ -40,6 +40,7 @@ class Users:
         self._writer = writer
         self._cache: TTLCache[str, Item] = TTLCache(_CACHED_USERS, cache_seconds)
         self._known: TTLCache[str, Item] = TTLCache(_KNOWN_USERS_BYTES, 24 * 3600, getsizeof=weight_bytes)
+        self._making: dict[str, Item] = {}
         self._reads: dict[str, asyncio.Task[Item | None]] = {}
         self._identifiers: TTLCache[str, str] = TTLCache(_CACHED_USERS, 24 * 3600)
 
@@ -50,7 +51,8 @@ class Users:
             identifier: Their name at login.
 
         Returns:
-            A fresh dict of `id`, `identifier`, `createdAt` and `metadata`, or `None` for unknown users.
+            A fresh dict of `id`, `identifier`, `createdAt` and `metadata`, or `None` for unknown users. One who is
+            being made is known: Chainlit would ask for it again, and wait, at every request.
 
         Raises:
             InvalidIdError: The identifier cannot be part of a key.
@@ -60,7 +62,7 @@ class Users:
         key = user_key(identifier)
         row = self._cache.get(identifier)
         if row is None:
-            row = await self._read_or_recall(identifier, key)
+            row = await self._read_or_recall(identifier, key) or self._making.get(identifier)
         return None if row is None else public_user(identifier, row)
 
     async def upsert(self, identifier: str, metadata: dict[str, Any]) -> UserView:
@@ -80,15 +82,19 @@ class Users:
         return await self._writer.errands.run(f"user {identifier}", storing, size_bytes=weight_bytes(metadata))
 
     async def _store(self, identifier: str, key: Key, update: Update, stamp: str) -> UserView:
-        old = await self._rows.update(key, update, stamp=stamp)
+        self._making[identifier] = {**update.default, **update.assign}
+        try:
+            old = await self._rows.update(key, update, stamp=stamp)
+        finally:
+            self._making.pop(identifier, None)
         row = {**update.default, **old, **update.assign}
         self._reads.pop(identifier, None)  # a read that is under way may bring back what was before
         self._remember(identifier, row)
         return public_user(identifier, row)
 
-    def identifier_of(self, user_id: str) -> str:
+    def identifier_of(self, user_id: str | None) -> str | None:
         """Return the identifier of a user id. In this layout they are equal, but for users that were migrated."""
-        return self._identifiers.get(user_id, user_id)
+        return self._identifiers.get(user_id, user_id) if user_id else None
 
     async def _read_or_recall(self, identifier: str, key: Key) -> Item | None:
         task, known = self._shared_read(identifier, key), self._known.get(identifier)

@@ -84,6 +84,11 @@ def is_announcement(row: Item) -> bool:
     return ANNOUNCED_AT in row and TYPE not in row and BURIED_AT not in row
 
 
+def may_lack_its_file(row: Item) -> bool:
+    """Return whether a row names a file that may be gone, or may never have arrived."""
+    return BURIED_AT in row or is_announcement(row)
+
+
 def may_still_arrive(row: Item) -> bool:
     """Return whether a row announces a file that may be on its way."""
     return is_announcement(row) and not _is_long_ago(row[ANNOUNCED_AT])

@@ -58,7 +58,7 @@ class ReferenceDataLayer(BaseDataLayer):
     async def upsert_feedback(self, feedback: Feedback) -> str:
         """Set the feedback of a step; "" for an unknown step, which changes nothing."""
         place = (feedback.threadId or self.thread_id, feedback.forId)
-        if place not in self._steps:
+        if place not in self._steps or not self._may_touch(place[0]):
             return ""
         known = self._feedback.get(place, {"id": f"{place}/{self._now()}"})
         self._feedback[place] = {
@@ -81,7 +81,8 @@ class ReferenceDataLayer(BaseDataLayer):
         fields = copy.deepcopy(element.to_dict())
         place = (fields["threadId"], fields["id"])
         step = (place[0], fields.get("forId"))
-        if fields.get("forId") and not self._is_dead(place, self._gone_elements) and step not in self._gone_steps:
+        is_dead = self._is_dead(place, self._gone_elements) or step in self._gone_steps
+        if fields.get("forId") and not is_dead and self._may_touch_elements(place[0]):
             self._elements[place] = {**self._elements.get(place, {}), **fields}
 
     async def get_element(self, thread_id: str, element_id: str) -> Any:
@@ -91,13 +92,15 @@ class ReferenceDataLayer(BaseDataLayer):
     async def delete_element(self, element_id: str, thread_id: str | None = None) -> None:
         """Delete an element; later writes to it do nothing."""
         place = (thread_id or self.thread_id, element_id)
+        if not self._may_touch_elements(place[0]):
+            return
         self._gone_elements.add(place)
         self._elements.pop(place, None)
 
     async def create_step(self, step_dict: Any) -> None:
         """Store a step; what is stored already stays. A user message moves its thread up."""
         place = self._place(step_dict)
-        if self._is_dead(place, self._gone_steps):
+        if self._is_dead(place, self._gone_steps) or not self._may_touch(place[0]):
             return
         known = self._steps.get(place, {})
         gaps = {name: value for name, value in step_dict.items() if value is not None and name not in known}
@@ -108,12 +111,14 @@ class ReferenceDataLayer(BaseDataLayer):
     async def update_step(self, step_dict: Any) -> None:
         """Change the fields given, `None` clearing one; make the step if it is missing."""
         place = self._place(step_dict)
-        if not self._is_dead(place, self._gone_steps):
+        if not self._is_dead(place, self._gone_steps) and self._may_touch(place[0]):
             self._store(place, {**self._steps.get(place, {}), **step_dict})
 
     async def delete_step(self, step_id: str) -> None:
         """Delete a step with its feedback and its elements; later writes to it do nothing."""
         place = (self.thread_id, step_id)
+        if not self._may_touch(place[0]):
+            return
         self._gone_steps.add(place)
         for kept in (self._steps, self._feedback, self._favorites):
             kept.pop(place, None)
@@ -166,7 +171,7 @@ class ReferenceDataLayer(BaseDataLayer):
         tags: list[str] | None = None,
     ) -> None:
         """Change what is given. A name or an owner makes the thread; an owner moves it up; metadata is merged."""
-        if thread_id in self._deleted:
+        if thread_id in self._deleted or not self._may_touch(thread_id):
             return
         if thread_id not in self._threads:
             if name is None and user_id is None:
@@ -190,7 +195,7 @@ class ReferenceDataLayer(BaseDataLayer):
     async def set_step_favorite(self, step_dict: Any, favorite: bool) -> Any:
         """Make a step a favourite of the session's user, or no favourite, and store its metadata."""
         place = self._place(step_dict)
-        if place in self._steps:
+        if place in self._steps and self._may_touch(place[0]):
             self._steps[place]["metadata"] = copy.deepcopy(step_dict.get("metadata") or {})
             self._favorites.pop(place, None)
             if favorite:
@@ -211,6 +216,15 @@ class ReferenceDataLayer(BaseDataLayer):
     def _now(self) -> str:
         self._clock += 1
         return f"2026-01-01T00:00:00.{self._clock:06d}Z"
+
+    def _may_touch(self, thread_id: str) -> bool:
+        """Return whether the session may change a thread: one that is nobody's, or its user's own."""
+        return self._threads.get(thread_id, {}).get("userId") in (None, self.user_id)
+
+    def _may_touch_elements(self, thread_id: str) -> bool:
+        """Return whether it may change the elements of one: a browser may name any thread."""
+        is_own = self._threads.get(thread_id, {}).get("userId") == self.user_id
+        return is_own or (thread_id == self.thread_id and self._may_touch(thread_id))
 
     def _place(self, step: Any) -> tuple[str, str]:
         return step.get("threadId") or self.thread_id, step["id"]

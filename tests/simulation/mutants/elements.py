@@ -7,8 +7,8 @@ from chainlit_dynamodb.chat.elements import Elements
 from chainlit_dynamodb.rows import burial
 from tests.simulation.mutants.mutant import Mutant
 
-_DROP = "        await self._drop(row.get(OBJECT_KEY), may_be_missing=is_announcement(row))\n"
-_BURY = "        old = await (self._rows.bury(key, row) if leaves_tombstone else self._rows.delete(key)) or {}\n"
+_DROP = "        await self._drop(row.get(OBJECT_KEY), may_be_missing=may_lack_its_file(row))\n"
+_DELETE = "        old = await self._rows.delete(key) or {}\n"
 
 ELEMENTS = (
     Mutant(
@@ -41,11 +41,11 @@ ELEMENTS = (
     Mutant(
         "files stay", Elements._drop, "await self._files.delete(object_key, may_be_missing=may_be_missing)", "pass"
     ),
-    Mutant("a file goes after its row", Elements._remove, _DROP + _BURY, _BURY + _DROP),
+    Mutant("a file goes after its row", Elements._remove, _DROP + _DELETE, _DELETE + _DROP),
     Mutant(
         "deleted elements leave no tombstone",
         Elements._apply,
-        "leaves_tombstone=not is_thread_gone",
+        "leaves_tombstone=True",
         "leaves_tombstone=False",
     ),
     Mutant("elements have no order", Elements.upsert, "order=stamp", 'order=""'),

@@ -1,0 +1,256 @@
+"""Who may touch a thread: its owner, the app and bots; and whoever comes first to what is nobody's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from chainlit.element import CustomElement, Text
+from chainlit.types import Feedback
+
+from chainlit_dynamodb import LocalStorageClient
+from tests.contract.chats import (
+    enter_bot,
+    enter_chat,
+    ids,
+    leave,
+    living,
+    message,
+    one_engine,
+    person,
+    start_thread,
+    steps_of,
+    tool,
+)
+from tests.reliability.waiting import files_of
+
+pytestmark = one_engine
+
+MALLORY = person("mallory")
+Rows = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def storage(tmp_path: Any) -> LocalStorageClient:
+    return LocalStorageClient(tmp_path / "files")
+
+
+def chart(element_id: str = "e1", thread_id: str = "t1") -> Any:
+    return CustomElement(id=element_id, name="Chart", props={"n": 1}, for_id="s1", thread_id=thread_id)
+
+
+def note(element_id: str = "e1") -> Any:
+    return Text(id=element_id, name="a.txt", content="secret", for_id="s1", thread_id="t1")
+
+
+async def alices_chat(layer: Any) -> None:
+    """Store a chat of Alice's with a message, an element, feedback and a favourite; be outside of it."""
+    await start_thread(layer, name="hers")
+    await layer.create_step(message("s1"))
+    await layer.create_element(chart())
+    await layer.upsert_feedback(Feedback("s1", 1, "t1", comment="well said"))
+    await layer.set_step_favorite(message("s1"), True)
+    leave()
+
+
+ATTACKS: dict[str, Callable[[Any], Awaitable[Any]]] = {
+    "takes it over": lambda layer: layer.update_thread("t1", name="hi", user_id="mallory"),
+    "renames it": lambda layer: layer.update_thread("t1", name="hi"),
+    "shares it": lambda layer: layer.update_thread("t1", metadata={"is_shared": True}),
+    "tags it": lambda layer: layer.update_thread("t1", tags=["x"]),
+    "says something in it": lambda layer: layer.create_step(message("s2", output="hi")),
+    "changes a message": lambda layer: layer.update_step(message("s1", output="hi")),
+    "fills a gap of a message": lambda layer: layer.create_step(message("s1", output="hi", command="x")),
+    "deletes a message": lambda layer: layer.delete_step("s1"),
+    "adds an element": lambda layer: layer.create_element(chart("e2")),
+    "adds a file": lambda layer: layer.create_element(note("e2")),
+    "changes an element": lambda layer: layer.create_element(note("e1")),
+    "deletes an element": lambda layer: layer.delete_element("e1"),
+    "rates a message": lambda layer: layer.upsert_feedback(Feedback("s1", 0, "t1", comment="bad")),
+    "makes a message its favourite": lambda layer: layer.set_step_favorite(message("s1"), True),
+    "takes a favourite away": lambda layer: layer.set_step_favorite(message("s1"), False),
+}
+
+
+@pytest.mark.parametrize("server", ["the same server", "another server"])
+@pytest.mark.parametrize("what", ATTACKS)
+async def test_a_stranger_in_a_session_of_the_thread_changes_nothing(
+    make_layer: Any, storage: LocalStorageClient, rows: Rows, what: str, server: str
+) -> None:
+    """Whoever connects before there is a thread stays in it: Chainlit compares owners at connection only."""
+    layer = make_layer(storage_provider=storage)
+    await alices_chat(layer)
+    before = living(rows())
+    enter_chat("t1", MALLORY)
+    await ATTACKS[what](layer if server == "the same server" else make_layer(storage_provider=storage))
+    await asyncio.sleep(0.05)
+    assert living(rows()) == before
+    assert (files_of(storage), await layer.get_favorite_steps("mallory")) == ([], [])
+
+
+@pytest.mark.parametrize("what", ATTACKS)
+async def test_the_owner_may_do_all_that(make_layer: Any, storage: LocalStorageClient, rows: Rows, what: str) -> None:
+    layer = make_layer(storage_provider=storage)
+    await alices_chat(layer)
+    before = living(rows())
+    enter_chat("t1")
+    await ATTACKS[what](make_layer(storage_provider=storage))
+    assert living(rows()) != before or what == "makes a message its favourite"
+
+
+async def test_who_waits_in_a_thread_that_a_bot_will_make_does_not_take_it_over(layer: Any, make_layer: Any) -> None:
+    """The thread ids of Slack, Discord and Teams can be told beforehand."""
+    enter_bot("t1", person("alice"))
+    await layer.update_thread("t1", name="teams", user_id="alice")
+    await layer.create_step(message("s1", output="what is my salary?"))
+    other = make_layer()
+    enter_chat("t1", MALLORY)
+    await asyncio.gather(
+        other.create_step(message("s2", output="hi")),
+        other.update_thread("t1", name="hi", user_id="mallory"),
+        other.update_thread("t1", metadata={"chat_profile": "x"}),
+    )
+    thread = await make_layer().get_thread("t1")
+    assert (thread["userIdentifier"], thread["name"], ids(thread["steps"])) == ("alice", "teams", ["s1"])
+    assert thread["metadata"] == {}
+
+
+async def test_a_bot_may_give_a_thread_to_somebody_else(layer: Any) -> None:
+    await start_thread(layer)
+    enter_bot("t1", person("bob"))
+    await layer.update_thread("t1", user_id="bob")
+    await layer.create_step(message("s1"))
+    thread = await layer.get_thread("t1")
+    assert (thread["userIdentifier"], ids(thread["steps"])) == ("bob", ["s1"])
+
+
+async def test_what_is_nobodys_belongs_to_who_speaks_first_in_it(layer: Any) -> None:
+    enter_chat("t1")
+    await layer.create_step(message("s1"))
+    await layer.update_thread("t1", name="mine", user_id="alice")
+    enter_chat("t1", MALLORY)
+    await layer.update_thread("t1", name="no, mine", user_id="mallory")
+    assert (await layer.get_thread("t1"))["userIdentifier"] == "alice"
+
+
+async def test_visitors_without_login_may_touch_what_is_nobodys_alone(layer: Any) -> None:
+    enter_chat("t1", None)
+    await layer.update_thread("t1", name="public")
+    await layer.create_step(message("s1"))
+    assert list(await steps_of(layer)) == ["s1"]
+    await start_thread(layer, "t2")
+    enter_chat("t2", None)
+    await layer.create_step(message("s1", "t2"))
+    assert await steps_of(layer, "t2") == {}
+
+
+async def test_a_message_of_a_stranger_is_not_deleted_by_its_id(layer: Any) -> None:
+    """Whoever has a share link knows the ids of the messages."""
+    await alices_chat(layer)
+    enter_chat("of mallory", MALLORY)
+    await layer.update_thread("of mallory", name="mine", user_id="mallory")
+    await layer.delete_step("s1")
+    enter_chat("t1")
+    await layer.update_step(message("s1", output="still written"))
+    assert (await steps_of(layer))["s1"]["output"] == "still written"
+
+
+async def test_an_element_in_a_thread_that_is_nobodys_takes_a_session_of_it(layer: Any, rows: Rows) -> None:
+    enter_chat("t1", MALLORY)
+    await layer.create_element(chart(thread_id="t2"))
+    await layer.delete_element("e1", "t2")
+    assert rows() == []
+
+
+# Sharing.
+
+SESSION: dict[str, Any] = {"chat_profile": None, "chat_settings": {}, "client_type": "webapp", "env": {}}
+
+
+async def test_a_session_that_ends_does_not_share_its_thread_again(layer: Any, make_layer: Any) -> None:
+    await start_thread(layer)
+    leave()
+    await layer.update_thread("t1", metadata={"is_shared": True, "shared_at": "2026-11-01"})
+    resumed = (await layer.get_thread("t1"))["metadata"]
+    await make_layer().update_thread("t1", metadata={"is_shared": False})
+    enter_chat("t1")
+    await layer.update_thread("t1", metadata={**resumed, **SESSION, "color": "red"})
+    metadata = (await layer.get_thread("t1"))["metadata"]
+    assert (metadata["is_shared"], metadata["color"]) == (False, "red")
+
+
+async def test_an_app_may_share_the_thread_of_its_session(layer: Any) -> None:
+    await start_thread(layer)
+    await layer.update_thread("t1", metadata={"is_shared": True})
+    assert (await layer.get_thread("t1"))["metadata"] == {"is_shared": True}
+
+
+# Feedback comes by a route that compares nothing.
+
+
+async def requested(layer: Any, identifier: str, call: Callable[[], Awaitable[Any]]) -> Any:
+    """Do what a route of Chainlit's does: it reads the user first, in the task of the request."""
+
+    async def request() -> Any:
+        await layer.get_user(identifier)
+        await asyncio.sleep(0)
+        return await call()
+
+    return await asyncio.create_task(request())
+
+
+async def test_feedback_in_a_strangers_thread_is_refused(
+    layer: Any, rows: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    await alices_chat(layer)
+    before = rows()
+    opinion = Feedback("s1", 0, "t1", comment="worse")
+    assert await requested(layer, "mallory", lambda: layer.upsert_feedback(opinion)) == ""
+    assert rows() == before
+    assert "A change of another user's thread is refused: 't1'" in caplog.text
+
+
+async def test_feedback_of_a_stranger_is_not_deleted(layer: Any, rows: Rows) -> None:
+    await alices_chat(layer)
+    feedback_id = (await steps_of(layer))["s1"]["feedback"]["id"]
+    before = rows()
+    assert await requested(layer, "mallory", lambda: layer.delete_feedback(feedback_id)) is False
+    assert rows() == before
+    assert await requested(layer, "alice", lambda: layer.delete_feedback(feedback_id)) is True
+
+
+async def test_each_request_is_its_own_users(layer: Any) -> None:
+    await start_thread(layer)
+    await layer.create_step(tool("mine"))
+    await start_thread(layer, "t2", user_id="bob")
+    await layer.create_step(tool("his", "t2"))
+    leave()
+
+    def rate(step_id: str, thread_id: str) -> Callable[[], Awaitable[Any]]:
+        return lambda: layer.upsert_feedback(Feedback(step_id, 1, thread_id))
+
+    answers = await asyncio.gather(
+        *(
+            requested(layer, user, rate(step_id, thread_id))
+            for user in ("alice", "bob") * 5
+            for step_id, thread_id in (("mine", "t1"), ("his", "t2"))
+        )
+    )
+    assert [bool(answer) for answer in answers] == [True, False, False, True] * 5
+
+
+async def test_a_request_stays_its_users_whoever_else_the_app_reads(layer: Any) -> None:
+    await alices_chat(layer)
+
+    async def rate() -> Any:
+        await layer.get_user("alice")
+        return await layer.upsert_feedback(Feedback("s1", 0, "t1"))
+
+    assert await requested(layer, "mallory", rate) == ""
+
+
+async def test_a_bots_feedback_is_nobodys_request(layer: Any) -> None:
+    await alices_chat(layer)
+    assert await layer.upsert_feedback(Feedback("s1", 0, "t1"))
