@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from chainlit_dynamodb.log_lines import keep_lines_whole
+
 if TYPE_CHECKING:
     from chainlit_dynamodb.ciphers.kms import KmsKeys
     from chainlit_dynamodb.ciphers.local import LocalKeys
@@ -113,6 +115,9 @@ __all__ = [
     "Transport",
     "storage_from_url",
 ]
+
+
+keep_lines_whole()
 
 
 def __getattr__(name: str) -> Any:

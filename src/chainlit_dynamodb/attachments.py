@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import inspect
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,7 @@ from chainlit_dynamodb.chat.changes import Content, File
 from chainlit_dynamodb.errors import ChainlitDynamoDBError, StorageError
 from chainlit_dynamodb.schema import ID, MIME, NAME, THREAD_ID
 from chainlit_dynamodb.storage.base import StorageClient
-from chainlit_dynamodb.storage.headers import DEFAULT_MIME, content_disposition
+from chainlit_dynamodb.storage.headers import DEFAULT_MIME, content_disposition, inert_mime
 from chainlit_dynamodb.storage.provider import StorageProvider
 
 _MAX_SEGMENT_CHARS: Final = 300
@@ -40,7 +41,8 @@ class StorageAttachments:
         Raises:
             StorageError: It could not be stored.
         """
-        options: dict[str, Any] = {"object_key": file.object_key, "mime": file.mime, "overwrite": True}
+        mime = inert_mime(file.mime, is_saved=self._takes_disposition)
+        options: dict[str, Any] = {"object_key": file.object_key, "mime": mime, "overwrite": True}
         if self._takes_disposition:
             options["content_disposition"] = content_disposition(file.name)
         try:
@@ -102,7 +104,12 @@ def file_of(element: dict[str, Any], content: Content, user_id: str | None) -> F
 
 
 def _segment(text: str) -> str:
-    return quote(text, safe="-_.~@")[:_MAX_SEGMENT_CHARS]
+    """Return a text as a part of a key; no two texts have the same one, and none is a step up in a path."""
+    escaped = text.replace(".", "%2E") if text in (".", "..") else quote(text, safe="-_.~@")
+    if len(escaped) <= _MAX_SEGMENT_CHARS:
+        return escaped
+    digest = f"={hashlib.sha256(text.encode()).hexdigest()}"  # nothing that is escaped has an equals sign
+    return escaped[: _MAX_SEGMENT_CHARS - len(digest)] + digest
 
 
 def _takes_disposition(provider: StorageProvider) -> bool:

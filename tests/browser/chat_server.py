@@ -104,7 +104,8 @@ class ChatServer:
 
     def _client(self, service: str) -> Any:
         assert self._served is not None
-        return aws_client(service, f"http://127.0.0.1:{self._served.engine_port}")
+        secret = (self._folder / "data" / "engine" / "access-key").read_text()
+        return aws_client(service, f"http://127.0.0.1:{self._served.engine_port}", secret)
 
 
 def rows_of(client: Any, table: str, thread_id: str) -> list[dict[str, Any]]:
@@ -118,8 +119,9 @@ def rows_of(client: Any, table: str, thread_id: str) -> list[dict[str, Any]]:
     return found
 
 
-def aws_client(service: str, url: str) -> Any:
+def aws_client(service: str, url: str, secret: str = "test") -> Any:  # noqa: S107 - of engines for tests
     """Give a client of an engine on this machine."""
     config = botocore.config.Config(proxies={}, s3={"addressing_style": "path"})
     session = botocore.session.Session()
-    return session.create_client(service, region_name=REGION, endpoint_url=url, config=config)
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": secret}
+    return session.create_client(service, region_name=REGION, endpoint_url=url, config=config, **keys)

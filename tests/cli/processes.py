@@ -65,9 +65,9 @@ def wait_for(condition: Callable[[], bool]) -> bool:
     return False
 
 
-def listens(port: int) -> bool:
+def listens(port: int, host: str = "127.0.0.1") -> bool:
     """Tell whether an HTTP server answers on a port of this machine."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
         connection.request("HEAD", "/")
         connection.getresponse()

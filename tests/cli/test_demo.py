@@ -20,6 +20,8 @@ from chainlit_dynamodb.demo.weather import HOURS, UNITS, figure
 from tests.cli.conftest import Serve
 from tests.cli.processes import Served, listens
 
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - what is tested
+
 
 def log_in(served: Served, username: str, password: str) -> tuple[int, str]:
     """Log in and give the status and the cookie."""
@@ -62,6 +64,18 @@ def test_a_restart_logs_nobody_out_and_leaves_no_engine(serve: Serve, tmp_path: 
     second = serve("demo")
     assert threads(second, cookie) == 200
     assert (tmp_path / ".demo" / "engine" / "auth-secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_it_listens_to_this_machine_whatever_the_environment_says(serve: Serve) -> None:
+    served = serve("demo", CHAINLIT_HOST=EVERYWHERE)
+    assert not listens(served.port, "127.0.0.2")
+    assert "Warning" not in served.output
+
+
+def test_it_listens_elsewhere_when_told_to_and_says_what_that_means(serve: Serve) -> None:
+    served = serve("demo", "--host", EVERYWHERE)
+    assert listens(served.port, "127.0.0.2")
+    assert f"Warning: whoever reaches {EVERYWHERE} can log in as demo" in served.output
 
 
 def test_without_its_engine_it_says_how_to_install_it_and_nothing_else(

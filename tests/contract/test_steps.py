@@ -54,6 +54,19 @@ async def test_a_tool_step_keeps_the_types_of_its_fields(layer: Any) -> None:
     assert type(step["generation"]["tokenCount"]) is int
 
 
+async def test_an_object_key_in_a_step_opens_and_deletes_no_file(layer: Any, storage: Any) -> None:
+    await start_thread(layer)
+    foreign = "bob/his-thread/his-file"
+    await storage.upload_file(foreign, b"precious")
+    await layer.create_step(message("s1", objectKey=foreign, chainlitKey=foreign))
+    await layer.update_step(message("s2", objectKey=foreign))
+    step = (await steps_of(layer))["s1"]
+    assert "url" not in step
+    await layer.delete_step("s2")
+    await layer.delete_thread("t1")
+    assert await storage.find(storage._name(foreign))
+
+
 async def test_fifty_concurrent_updates_end_in_the_last_one(layer: Any) -> None:
     await start_thread(layer)
     await layer.create_step(tool("s1"))

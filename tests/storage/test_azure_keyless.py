@@ -140,13 +140,13 @@ async def test_key_is_renewed_before_a_url_would_outlive_it(
     make: Make, azure: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = make(Token())
-    first = query_of(await client.get_read_url("a"))
+    first = query_of(await client.get_read_url("first"))
     real_now = azure_session.utc_now
 
     monkeypatch.setattr(azure_session, "utc_now", lambda: real_now() + timedelta(hours=23))
-    kept = query_of(await client.get_read_url("a"))
+    kept = query_of(await client.get_read_url("kept"))
     monkeypatch.setattr(azure_session, "utc_now", lambda: real_now() + timedelta(hours=24, minutes=1))
-    renewed = query_of(await client.get_read_url("a"))
+    renewed = query_of(await client.get_read_url("renewed"))
     await client.close()
 
     assert first["ske"] == kept["ske"] < renewed["ske"]

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import sys
+import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,7 +21,9 @@ from google.auth import credentials as google_credentials
 from google.auth import iam
 
 from chainlit_dynamodb.errors import ConfigurationError, MissingDependencyError, ObjectExistsError, StorageError
+from chainlit_dynamodb.storage import gcs
 from chainlit_dynamodb.storage.gcs import GCSStorageClient
+from tests.ports import free_port
 
 from .conftest import SIGNER, name_of
 from .fake_service import Answer, Asked, FakeService, fake_service
@@ -257,6 +260,29 @@ async def test_upload_carries_condition_type_and_file_name(size: int, private_pe
     assert header.encode() in start.body.replace(b'\\"', b'"')
     assert b"application/pdf" in start.body + start.headers.get("x-upload-content-type", "").encode()
     assert [len(part.body) for part in parts] == ([] if size == 10 else [8 * MEGABYTE, 8 * MEGABYTE, 4 * MEGABYTE])
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["refused", "lost"])
+async def test_an_error_does_not_quote_the_url_of_an_unfinished_upload(
+    lost: bool, private_pem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gcs, "RETRY_SECONDS", 0.5)
+
+    def answer(asked: Asked) -> Answer:
+        if asked.query.get("uploadType") != ["resumable"]:
+            return Answer(403, b'{"error": {"message": "no"}}', {"Content-Type": "application/json"})
+        origin = f"http://127.0.0.1:{free_port()}" if lost else service.url
+        return Answer(200, b"", {"Location": f"{origin}/upload?upload_id=THE-SESSION"})
+
+    with fake_service(answer) as service:
+        client = GCSStorageClient("chats", "project", SIGNER, private_pem, endpoint=service.url)
+        with pytest.raises(StorageError, match=r"gs://chats, key 'the/key': could not upload") as caught:
+            await client.upload_file("the/key", b"x" * 9 * MEGABYTE)
+        await client.close()
+
+    told = "".join(traceback.format_exception(caught.value))
+    assert "Traceback" in told
+    assert "THE-SESSION" not in told
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import stat
 import subprocess
 import sys
@@ -31,6 +32,15 @@ def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+def mode_of_open(descriptor: int) -> int:
+    return stat.S_IMODE(os.fstat(descriptor).st_mode)
+
+
+def write_secret(folder: Path, secret: bytes) -> None:
+    folder.mkdir()
+    (folder / "url-secret").write_bytes(secret)
+
+
 def secret_of(folder: Path) -> bytes:
     return FileFolder(folder).secret()
 
@@ -56,9 +66,45 @@ def test_file_is_no_folder(tmp_path: Path) -> None:
         LocalStorageClient(tmp_path / "file")
 
 
-def test_empty_secret_is_refused(folder: Path) -> None:
-    with pytest.raises(ConfigurationError, match="secret"):
-        LocalStorageClient(folder, secret="")
+@pytest.mark.parametrize("secret", ["", "x", b"x" * 31, "ü" * 15])
+def test_secret_that_can_be_guessed_is_refused(folder: Path, secret: str | bytes) -> None:
+    with pytest.raises(ConfigurationError, match=r"secret must have 32 bytes at least.*openssl rand -hex 32"):
+        LocalStorageClient(folder, secret=secret)
+
+
+async def test_damaged_secret_is_not_used(folder: Path) -> None:
+    write_secret(folder, b"")
+    client = LocalStorageClient(folder)
+
+    with pytest.raises(StorageError, match=r"url-secret is too short to be a secret; delete it"):
+        await client.get_read_url("key")
+    await client.close()
+
+
+def test_secret_of_an_older_version_is_taken_as_it_is(folder: Path) -> None:
+    write_secret(folder, b"\n" * 32)
+
+    assert secret_of(folder) == b"\n" * 32
+
+
+def test_secret_is_on_the_disk_before_it_can_be_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    real_sync, real_link = os.fsync, os.link
+
+    def sync(descriptor: int) -> None:
+        kind = "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        done.append(f"{kind} {mode_of_open(descriptor):o}")
+        real_sync(descriptor)
+
+    def link(source: Path, target: Path) -> None:
+        done.append("link")
+        real_link(source, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "link", link)
+    secret_of(folder)
+
+    assert done == ["file 600", "link", "folder 700"]
 
 
 async def test_constructor_touches_no_disk(folder: Path) -> None:
@@ -115,7 +161,7 @@ async def test_secret_and_files_are_for_their_owner_only(folder: Path) -> None:
     await client.close()
 
     assert mode_of(folder / "url-secret") == 0o600
-    assert len(secret_of(folder)) == 32
+    assert len(secret_of(folder)) == 64
     assert {mode_of(path) for path in folders_in(folder)} == {0o700}
 
 
@@ -128,7 +174,7 @@ def test_processes_that_start_together_agree_on_the_secret(folder: Path) -> None
 
 
 async def test_url_opens_with_the_secret_that_signed_it_only(tmp_path: Path) -> None:
-    one, other = LocalStorageClient(tmp_path, secret="one"), LocalStorageClient(tmp_path, secret=b"other")
+    one, other = LocalStorageClient(tmp_path, secret="one" * 11), LocalStorageClient(tmp_path, secret=b"other" * 7)
     token = token_of(await one.get_read_url("key"))
 
     assert await one.accepted_digest(token) == FileFolder.digest(b"key")
@@ -138,7 +184,7 @@ async def test_url_opens_with_the_secret_that_signed_it_only(tmp_path: Path) -> 
 
 
 async def test_given_secret_is_not_written(folder: Path) -> None:
-    client = LocalStorageClient(folder, secret="mine")
+    client = LocalStorageClient(folder, secret="mine" * 8)
     await client.upload_file("key", b"data")
     await client.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -12,7 +13,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chainlit_dynamodb.dynamodb.codec import MAX_INLINE_BYTES, decode, encode, plain
-from chainlit_dynamodb.dynamodb.packing import UNREADABLE, Packed, Split, pack, read, read_attribute, split
+from chainlit_dynamodb.dynamodb.packing import (
+    MAX_INFLATED_BYTES,
+    UNREADABLE,
+    Packed,
+    Split,
+    pack,
+    read,
+    read_attribute,
+    split,
+)
 from tests.unit.values import anything, plain_values
 
 GENERATION = "0123456789abcdef"
@@ -134,8 +144,35 @@ def test_text_that_is_no_base64_is_no_packed_value(text: str) -> None:
 
 def test_small_packed_values_are_unpacked_while_decoding_and_large_ones_left() -> None:
     small, large = "x" * MAX_INLINE_BYTES, "x" * (MAX_INLINE_BYTES + 1)
-    assert decode(encode(pack(small, compress=True))) == small
-    assert decode(encode(pack(large, compress=True))) == pack(large, compress=True)
+    assert decode(encode(pack(small, compress=False))) == small
+    assert decode(encode(pack(large, compress=False))) == pack(large, compress=False)
+
+
+def test_compressed_values_are_left_to_who_knows_how_much_they_may_inflate() -> None:
+    assert decode(encode(pack("x" * 100, compress=True))) == pack("x" * 100, compress=True)
+
+
+def test_a_packed_value_inside_of_another_value_is_bytes() -> None:
+    bomb = encode(pack("x" * 1000, compress=True))
+    assert decode({"M": {"a": {"L": [bomb]}}}) == {"a": [bomb["B"]]}
+
+
+@pytest.mark.parametrize("value", ["x" * (MAX_INFLATED_BYTES + 1), ["x" * (MAX_INFLATED_BYTES // 4)]])
+def test_what_would_inflate_beyond_the_limit_is_not_compressed_and_comes_back(value: Any) -> None:
+    packed = pack(value, compress=True)
+    assert packed.inflated_bytes == 0
+    assert packed.unpack() == value
+
+
+@pytest.mark.parametrize(("flags", "raw_bytes"), [(2, MAX_INFLATED_BYTES + 1), (3, MAX_INFLATED_BYTES // 4 + 1)])
+def test_a_planted_value_beyond_the_limit_is_not_inflated(flags: int, raw_bytes: int) -> None:
+    bomb = Packed(flags, raw_bytes, zlib.compress(b"1" * raw_bytes))
+    tracemalloc.start()
+    try:
+        assert bomb.unpack() == UNREADABLE
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @given(st.binary(max_size=30))

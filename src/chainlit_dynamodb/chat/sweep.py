@@ -22,6 +22,7 @@ from chainlit_dynamodb.schema import (
     SK,
     THREAD_SK,
     TYPE,
+    is_element_sk,
     is_step_sk,
     parse_step_sk,
     parse_thread_pk,
@@ -93,7 +94,8 @@ class Sweep:
 
     async def _delete_outside(self, rows: Sequence[Item]) -> None:
         """Delete files and lookup rows."""
-        with_files = [row for row in rows if row.get(OBJECT_KEY)]
+        # Elements alone have files of their own: in a step, a browser may have put the key of any file.
+        with_files = [row for row in rows if row.get(OBJECT_KEY) and is_element_sk(row[SK])]
         for may_be_missing in (False, True):
             files = [row[OBJECT_KEY] for row in with_files if may_lack_its_file(row) is may_be_missing]
             await self._files.delete_all(files, may_be_missing=may_be_missing)

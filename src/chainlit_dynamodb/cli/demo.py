@@ -15,10 +15,18 @@ from chainlit_dynamodb.ops.embedded import DEFAULT_REGION, require_engine
 
 _APP: Final = "app.py"
 _LOGIN: Final = ("demo", "demo")
+_HOST: Final = "127.0.0.1"
+_LOOPBACK: Final = (_HOST, "localhost", "::1")
 
 
 @click.command("demo", short_help="Serve a chat to play with.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Where to serve.")
+@click.option(
+    "--host",
+    default=_HOST,
+    show_default=True,
+    help="Where to listen. Everybody who reaches another address can log in: the login is no secret.",
+)
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
@@ -28,7 +36,7 @@ _LOGIN: Final = ("demo", "demo")
 )
 @click.option("--open", "open_browser", is_flag=True, help="Open it in the browser.")
 @click.pass_context
-def demo(ctx: click.Context, port: int, data: Path, open_browser: bool) -> None:
+def demo(ctx: click.Context, port: int, host: str, data: Path, open_browser: bool) -> None:
     """Serve a chat to play with: its history lives in an embedded DynamoDB, its files in an embedded S3.
 
     Its bot needs no model and no key. Stop it with Ctrl-C; the next start finds the chats again.
@@ -38,7 +46,8 @@ def demo(ctx: click.Context, port: int, data: Path, open_browser: bool) -> None:
       chainlit-dynamodb demo
       chainlit-dynamodb demo --port 8080 --open
     """
-    arguments = ["--port", str(port), *([] if open_browser else ["--headless"])]
+    # Said in any case: else it would be served where CHAINLIT_HOST says.
+    arguments = ["--host", host, "--port", str(port), *([] if open_browser else ["--headless"])]
     require_engine()
     check_port(arguments)
     setup = LocalSetup(data / "engine", "chainlit-demo", "chainlit-demo-files", DEFAULT_REGION)
@@ -46,6 +55,8 @@ def demo(ctx: click.Context, port: int, data: Path, open_browser: bool) -> None:
         _lay_out(source, data)
         click.echo(f"Chat     http://localhost:{port}")
         click.echo(f"Login    {_LOGIN[0]} / {_LOGIN[1]}")
+        if host not in _LOOPBACK:
+            click.echo(f"Warning: whoever reaches {host} can log in as {_LOGIN[0]} and read all chats.", err=True)
         ctx.exit(run_locally(setup, [str(source / _APP), *arguments], _environment(data)))
 
 

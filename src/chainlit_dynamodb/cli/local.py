@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from chainlit_dynamodb.ops.aws import aws_errors
 from chainlit_dynamodb.ops.child import start_child, stop_child
 from chainlit_dynamodb.ops.create_bucket import create_bucket
 from chainlit_dynamodb.ops.create_table import create_table
+from chainlit_dynamodb.ops.data_folder import secret_in
 from chainlit_dynamodb.ops.embedded import ACCESS_KEY, EmbeddedEngine, embedded_engine
 
 TABLE_VARIABLE: Final = "CHAINLIT_DYNAMODB_TABLE"
@@ -67,7 +67,7 @@ def run_locally(setup: LocalSetup, arguments: Sequence[str], extra: Mapping[str,
     with aws_errors():
         validate_region_name(setup.region)
     with _SignalRelay() as relay, embedded_engine(setup.data, region=setup.region) as engine:
-        environment = {**local_environment(setup, engine.url), **(extra or {})}
+        environment = {**local_environment(setup, engine), **(extra or {})}
         _make(setup, engine)
         _announce(setup, engine.url)
         relay.app = start_child("chainlit_dynamodb.cli.app_process", arguments, environment=environment)
@@ -78,33 +78,24 @@ def run_locally(setup: LocalSetup, arguments: Sequence[str], extra: Mapping[str,
     return code if code >= 0 else 128 - code
 
 
-def local_environment(setup: LocalSetup, url: str) -> dict[str, str]:
+def local_environment(setup: LocalSetup, engine: EmbeddedEngine) -> dict[str, str]:
     """Return this process's environment with the standard AWS variables pointing at the engine."""
     inherited = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
     past_proxies = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1", "localhost"]))
     return inherited | {
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": engine.secret,
         "AWS_REGION": setup.region,
         "AWS_DEFAULT_REGION": setup.region,
-        "AWS_ENDPOINT_URL_DYNAMODB": url,
-        "AWS_ENDPOINT_URL_S3": url,
+        "AWS_ENDPOINT_URL_DYNAMODB": engine.url,
+        "AWS_ENDPOINT_URL_S3": engine.url,
         "AWS_EC2_METADATA_DISABLED": "true",
-        LOGIN_VARIABLE: os.environ.get(LOGIN_VARIABLE) or _auth_secret(setup.data / "auth-secret"),
+        LOGIN_VARIABLE: os.environ.get(LOGIN_VARIABLE) or secret_in(setup.data, "auth-secret"),
         "NO_PROXY": past_proxies,
         "no_proxy": past_proxies,
         TABLE_VARIABLE: setup.table,
         BUCKET_VARIABLE: setup.bucket,
     }
-
-
-def _auth_secret(path: Path) -> str:
-    """Return the secret that signs logins; Chainlit wants one. It is kept, so that a restart logs nobody out."""
-    if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
-    return path.read_text().strip()
 
 
 class _SignalRelay:

@@ -43,7 +43,7 @@ MAX_NUMBER_DIGITS: Final = 38
 MAX_NESTING: Final = 31
 """DynamoDB allows 32 levels; the item itself is one."""
 MAX_INLINE_BYTES: Final = 64 * 1024
-"""Packed values up to this length are unpacked while decoding; larger ones are left to the caller, for a thread."""
+"""Packed values up to this length are unpacked while decoding, unless they inflate: a caller has a limit for all."""
 
 _MAX_NATIVE_INT: Final = 10**MAX_NUMBER_DIGITS
 _MIN_MAGNITUDE: Final = 1e-129
@@ -229,16 +229,20 @@ def _unescape(key: str) -> str:
 def decode(value: AttributeValue) -> Any:
     """Translate an AttributeValue to a plain value. Never raises on what the service can return.
 
-    Large packed values come back packed, and split ones as a note of where they are: see `rows.large_values`. Sealed
-    ones come back sealed: see `rows.cipher`.
+    Compressed and large packed values come back packed, and split ones as a note of where they are: see
+    `rows.large_values`. Sealed ones come back sealed: see `rows.cipher`. Only these are ever part of another value.
     """
+    return _decode_binary(value["B"]) if "B" in value else _decode(value)
+
+
+def _decode(value: AttributeValue) -> Any:
     ((tag, content),) = value.items()
     if tag == "S":
         return content
     if tag == "M":
-        return {_unescape(k): decode(v) for k, v in content.items()}
+        return {_unescape(k): _decode(v) for k, v in content.items()}
     if tag == "L":
-        return [decode(v) for v in content]
+        return [_decode(v) for v in content]
     if tag == "N":
         return _decode_number(content)
     if tag == "BOOL":
@@ -246,7 +250,8 @@ def decode(value: AttributeValue) -> Any:
     if tag == "NULL":
         return None
     if tag == "B":
-        return _decode_binary(content)
+        found = read_attribute(content)
+        return found if isinstance(found, Sealed) else content
     return sorted(_decode_number(n) for n in content) if tag == "NS" else sorted(content)
 
 
@@ -269,7 +274,7 @@ def _decode_binary(content: str) -> Any:
 
 def unpacked(found: Packed | Split | Sealed) -> Any:
     """Return the value that was packed; what takes long to unpack, or is not here or not open, as it is."""
-    if isinstance(found, (Split, Sealed)) or found.raw_bytes > MAX_INLINE_BYTES:
+    if isinstance(found, (Split, Sealed)) or found.inflated_bytes or found.raw_bytes > MAX_INLINE_BYTES:
         return found
     return found.unpack()
 

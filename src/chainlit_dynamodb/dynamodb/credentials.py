@@ -19,6 +19,7 @@ from botocore.session import Session
 
 from chainlit_dynamodb.dynamodb.retry import is_transient
 from chainlit_dynamodb.errors import ChainlitDynamoDBError, CredentialsError, TransientError
+from chainlit_dynamodb.log_lines import unlogged
 
 NO_CREDENTIALS: Final = (
     "No AWS credentials found. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, log in with "
@@ -97,7 +98,8 @@ class AwsCredentials:
                 self._found = self._session.get_credentials()
             if self._found is None:
                 raise CredentialsError(NO_CREDENTIALS)
-            keys = self._found.get_frozen_credentials()
+            with unlogged():
+                keys = self._found.get_frozen_credentials()
         except _NOT_RENEWED as exc:
             raise credentials_failure(exc) from exc
         return Key(keys.access_key, keys.secret_key, keys.token)

@@ -28,6 +28,7 @@ from chainlit_dynamodb.dynamodb.credentials import NO_CREDENTIALS, credentials_f
 from chainlit_dynamodb.dynamodb.endpoint import NO_REGION
 from chainlit_dynamodb.dynamodb.failures import coded_failure, table_of, transport_failure
 from chainlit_dynamodb.errors import CredentialsError, RequestError
+from chainlit_dynamodb.log_lines import unlogged
 
 POOL_THREADS: Final = 32
 
@@ -79,7 +80,8 @@ class ClientTransport:
             self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="chainlit-dynamodb")
         try:
             answer = await asyncio.get_running_loop().run_in_executor(self._pool, self._send, operation, request)
-            answer = _with_text(await answer) if inspect.isawaitable(answer) else answer
+            with unlogged():
+                answer = _with_text(await answer) if inspect.isawaitable(answer) else answer
         except Exception as exc:  # a given client may raise anything; `_failure` sorts it
             raise self._failure(operation, table_of(request, self._table_name), exc) from exc
         if not isinstance(answer, dict):
@@ -95,7 +97,8 @@ class ClientTransport:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _send(self, operation: str, request: Mapping[str, Any]) -> Any:
-        answer = getattr(self._client, xform_name(operation))(**_with_bytes(request))
+        with unlogged():
+            answer = getattr(self._client, xform_name(operation))(**_with_bytes(request))
         return answer if inspect.isawaitable(answer) else _with_text(answer)
 
     def _failure(self, operation: str, table_name: str, error: Exception) -> Exception:

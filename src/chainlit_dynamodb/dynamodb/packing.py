@@ -18,6 +18,9 @@ from typing import Any, Final
 UNREADABLE: Final = "[This value could not be read.]"
 """Stands where a stored value is damaged or incomplete."""
 
+MAX_INFLATED_BYTES: Final = 64 * 1024 * 1024
+"""What takes more memory is never compressed, so a compressed value that does was not stored by this layer."""
+
 _MAGIC: Final = b"\x00cdb"
 _SEALED_MAGIC: Final = b"\x00cds"
 KEY_ID_BYTES: Final = 4
@@ -25,6 +28,7 @@ _HEADER: Final = struct.Struct(">4sBQ")
 _NOTE: Final = struct.Struct(">16sI16s")
 _MAX_PARTS: Final = 100_000
 """As many as part numbers have room for."""
+_OBJECTS_PER_JSON: Final = 4
 _IS_JSON: Final = 1
 _IS_COMPRESSED: Final = 2
 _IS_SPLIT: Final = 4
@@ -52,8 +56,17 @@ class Packed:
         """Return it as an AttributeValue."""
         return {"B": base64.b64encode(self.data()).decode()}
 
+    @property
+    def inflated_bytes(self) -> int:
+        """The memory that decompressing it takes, roughly: JSON becomes many objects."""
+        if not self.flags & _IS_COMPRESSED:
+            return 0
+        return self.raw_bytes * (_OBJECTS_PER_JSON if self.flags & _IS_JSON else 1)
+
     def unpack(self) -> Any:
         """Return the value, or `UNREADABLE`. May take a while for large values."""
+        if self.inflated_bytes > MAX_INFLATED_BYTES:
+            return UNREADABLE
         try:
             text = _inflate(self.content, self.raw_bytes) if self.flags & _IS_COMPRESSED else self.content
             return json.loads(text, parse_constant=_refuse) if self.flags & _IS_JSON else text.decode()
@@ -118,7 +131,7 @@ def pack(value: Any, *, compress: bool) -> Packed:
     is_text = isinstance(value, str)
     raw = value.encode() if is_text else _json(value)
     flags = 0 if is_text else _IS_JSON
-    if not compress:
+    if not compress or Packed(flags | _IS_COMPRESSED, len(raw), b"").inflated_bytes > MAX_INFLATED_BYTES:
         return Packed(flags, len(raw), raw)
     return Packed(flags | _IS_COMPRESSED, len(raw), zlib.compress(raw))
 

@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from chainlit_dynamodb.dynamodb.codec import Item, weight_bytes
 from chainlit_dynamodb.dynamodb.expressions import Update, all_of, begins_with, equals
-from chainlit_dynamodb.dynamodb.packing import UNREADABLE, Packed, Sealed, Split, pack, split
+from chainlit_dynamodb.dynamodb.packing import MAX_INFLATED_BYTES, UNREADABLE, Packed, Sealed, Split, pack, split
 from chainlit_dynamodb.dynamodb.retry import RetryPolicy
 from chainlit_dynamodb.dynamodb.table import Query, Table, chunks
 from chainlit_dynamodb.errors import CipherError
@@ -54,6 +54,8 @@ _READ_TRIES: Final = 10
 _GENERATION_TIME_DIGITS: Final = 11
 STRAY_SECONDS: Final = 7200
 """Longer than a write is tried and clocks differ: a part that no row names by then never will be."""
+MAX_READ_INFLATED_BYTES: Final = 4 * MAX_INFLATED_BYTES
+"""More than this no browser opens; what would exceed it is taken for damaged."""
 _PLAIN_BYTES: Final = b"\x01"
 """In front of a part's bytes, so that they are not taken for a packed value, whatever they begin with."""
 
@@ -155,8 +157,9 @@ class LargeValues:
             return owners
         parts = {Key(row[PK], row[SK]): row for row in rows if is_part_sk(row[SK])}
         parts |= await self._read_parts(set(_part_keys(owners, leave)) - set(parts), policy)
+        room = _Room(MAX_READ_INFLATED_BYTES)
         found = [
-            await self._completed(row, parts, leave, policy) if is_packed else row
+            await self._completed(row, parts, leave, room, policy) if is_packed else row
             for row, is_packed in zip(owners, packed, strict=True)
         ]
         return [row for row in found if row is not None]
@@ -223,10 +226,10 @@ class LargeValues:
         return {Key(row[PK], row[SK]): row for row in rows}
 
     async def _completed(
-        self, row: Item, parts: Mapping[Key, Item], leave: Collection[str], policy: RetryPolicy | None
+        self, row: Item, parts: Mapping[Key, Item], leave: Collection[str], room: _Room, policy: RetryPolicy | None
     ) -> Item | None:
         for _ in range(_READ_TRIES):
-            values, lost = await _unpacked(row, parts, leave)
+            values, lost = await _unpacked(row, parts, leave, room)
             if not lost:
                 return {**row, **values}
             fresh = await self._table.get({PK: row[PK], SK: row[SK]}, policy=policy)
@@ -239,13 +242,29 @@ class LargeValues:
         return {**row, **values, **dict.fromkeys(lost, UNREADABLE)}
 
 
-async def _unpacked(row: Item, parts: Mapping[Key, Item], leave: Collection[str]) -> tuple[dict[str, Any], list[str]]:
-    """Return the packed values of a row, and the names of those whose parts are not what they should be."""
+class _Room:
+    """How far the values of one read may still inflate."""
+
+    def __init__(self, left_bytes: int) -> None:
+        self._left_bytes = left_bytes
+
+    def has(self, packed: Packed) -> bool:
+        """Take the room that a value needs, if there is so much."""
+        if packed.inflated_bytes > min(self._left_bytes, MAX_INFLATED_BYTES):
+            return False
+        self._left_bytes -= packed.inflated_bytes
+        return True
+
+
+async def _unpacked(
+    row: Item, parts: Mapping[Key, Item], leave: Collection[str], room: _Room
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the packed values of a row, and the names of those that are damaged, or would take too much memory."""
     values: dict[str, Any] = {}
     lost: list[str] = []
     for name, value in _large_of(row, leave):
         packed = value if isinstance(value, Packed) else await _joined(row, name, value, parts)
-        if packed is None:
+        if packed is None or not room.has(packed):
             lost.append(name)
         else:
             values[name] = await _off_loop(packed.raw_bytes, packed.unpack)

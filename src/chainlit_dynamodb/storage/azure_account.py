@@ -6,7 +6,7 @@ import base64
 import binascii
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,7 +29,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Access:
-    """How requests are signed: one of the three, or, with none, the identity of the machine.
+    """How requests are signed: one of the three, or, with none, the identity of the machine. `repr` shows none.
 
     Attributes:
         account_key: A key of the account, in base64.
@@ -37,9 +37,9 @@ class Access:
         token: A token credential of azure-identity.
     """
 
-    account_key: str | None = None
-    sas_token: str | None = None
-    token: Any = None
+    account_key: str | None = field(default=None, repr=False)
+    sas_token: str | None = field(default=None, repr=False)
+    token: Any = field(default=None, repr=False)
 
 
 def account_at(url: str, *, owner: str, name: str | None = None) -> Account:

@@ -16,12 +16,22 @@ from chainlit_dynamodb.storage.data import parts_of
 from chainlit_dynamodb.storage.headers import FileHeaders
 from chainlit_dynamodb.storage.lifetime import url_lifetime
 from chainlit_dynamodb.storage.names import hashed_if, object_name
+from chainlit_dynamodb.storage.signed_url import SignedURL
+from chainlit_dynamodb.storage.upload_options import checked_options
 from chainlit_dynamodb.storage.url import StorageURL
 
 PART_BYTES: Final = 8 * 1024 * 1024
 # Above this, sending at once would hold up the event loop.
 PUT_BYTES: Final = 1024 * 1024
 UPLOAD_ATTEMPTS: Final = 5
+PART_OPTIONS: Final = frozenset({"encryption_scope"})
+UPLOAD_OPTIONS: Final = PART_OPTIONS | {
+    "immutability_policy",
+    "legal_hold",
+    "metadata",
+    "standard_blob_tier",
+    "tags",
+}
 
 # Azure turns backslashes into slashes, drops dots at the end of a segment, and refuses control characters.
 _UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\]|\.(/|$)|^/|//|/$|^~sha256/")
@@ -46,6 +56,7 @@ class AzureBlobStorageClient(AzureClient):
         prefix: str = "",
         url_lifetime_seconds: int | None = None,
         options: Mapping[str, Any] | None = None,
+        upload_options: Mapping[str, Any] | None = None,
     ) -> None:
         """Describe the container and how to enter it. Nothing is opened before the first call.
 
@@ -64,6 +75,8 @@ class AzureBlobStorageClient(AzureClient):
             url_lifetime_seconds: How long read URLs live; else `STORAGE_EXPIRY_TIME`, else an hour.
             options: More arguments for the SDK's `BlobServiceClient`: `connection_verify`, `proxies`,
                 `read_timeout`, `retry_policy`, ...
+            upload_options: What is sent with every upload: `encryption_scope`, `standard_blob_tier`, `metadata`,
+                `tags`, `immutability_policy`, `legal_hold`.
 
         Raises:
             MissingDependencyError: An SDK is not installed.
@@ -83,7 +96,14 @@ class AzureBlobStorageClient(AzureClient):
             extra="azure-blob",
             blob_url=account.url,
         )
-        super().__init__(name, f"{account.url}/{name}/", session, prefix=prefix, options=options)
+        super().__init__(
+            name,
+            f"{account.url}/{name}/",
+            session,
+            prefix=prefix,
+            options=options,
+            upload_options=checked_options(upload_options, UPLOAD_OPTIONS, owner),
+        )
 
     @classmethod
     def from_url(cls, url: StorageURL) -> AzureBlobStorageClient:
@@ -106,7 +126,7 @@ class AzureBlobStorageClient(AzureClient):
         async with self._slots:
             start = await self._calls.in_thread(file.read, PUT_BYTES + 1)
             if len(start) <= PUT_BYTES:
-                await blob.upload_blob(start, overwrite=overwrite, content_settings=settings)
+                await blob.upload_blob(start, overwrite=overwrite, content_settings=settings, **self._upload_options)
                 return
             for attempt in range(UPLOAD_ATTEMPTS):
                 if await self._upload_blocks(blob, file, settings, overwrite, last=attempt == UPLOAD_ATTEMPTS - 1):
@@ -124,7 +144,7 @@ class AzureBlobStorageClient(AzureClient):
                 if error_code(exc) != "BlobNotFound":
                     raise
 
-    async def _sign(self, name: str) -> str:
+    async def _sign(self, name: str) -> SignedURL:
         """Sign a URL; without an account key, a request a day at most."""
         return await self._session.read_url(self._service(), self.container_name, name)
 
@@ -135,6 +155,8 @@ class AzureBlobStorageClient(AzureClient):
         from azure.storage.blob import BlobBlock  # noqa: PLC0415
 
         condition = {} if overwrite else {"match_condition": MatchConditions.IfMissing}
+        options = self._upload_options
+        part_options = {name: options[name] for name in PART_OPTIONS & set(options)}
         await self._calls.in_thread(file.seek, 0)
         # Blocks of one blob share their names; those of two uploads must not.
         upload = uuid.uuid4().hex
@@ -142,8 +164,8 @@ class AzureBlobStorageClient(AzureClient):
         try:
             async for part in parts_of(file, PART_BYTES, self._calls):
                 blocks.append(BlobBlock(f"{upload}-{len(blocks):05d}"))
-                await blob.stage_block(blocks[-1].id, Body(part), length=len(part))
-            await blob.commit_block_list(blocks, content_settings=settings, **condition)
+                await blob.stage_block(blocks[-1].id, Body(part), length=len(part), **part_options)
+            await blob.commit_block_list(blocks, content_settings=settings, **condition, **options)
         except HttpResponseError as exc:
             # Whoever commits first throws away the blocks of all others.
             if error_code(exc) != "InvalidBlockList" or last:

@@ -25,6 +25,7 @@ class AzureClient(StorageClient):
         *,
         prefix: str,
         options: Mapping[str, Any] | None,
+        upload_options: dict[str, Any],
     ) -> None:
         """Take what the constructor of a client has checked.
 
@@ -34,6 +35,7 @@ class AzureClient(StorageClient):
             session: The way in; closed with this client.
             prefix: A folder inside the container, `""` for none.
             options: More arguments for the SDK's service client.
+            upload_options: What is sent with every upload.
         """
         super().__init__(container_name, place)
         self.container_name = container_name
@@ -41,6 +43,7 @@ class AzureClient(StorageClient):
         self._slots = asyncio.Semaphore(CONCURRENCY)
         self._prefix = prefix.strip("/")
         self._options = options or {}
+        self._upload_options = upload_options
 
     async def _close(self) -> None:
         await self._session.close()

@@ -19,12 +19,15 @@ from chainlit_dynamodb.storage.data import parts_of
 from chainlit_dynamodb.storage.headers import FileHeaders
 from chainlit_dynamodb.storage.lifetime import url_lifetime
 from chainlit_dynamodb.storage.names import checked_key
+from chainlit_dynamodb.storage.signed_url import SignedURL
+from chainlit_dynamodb.storage.upload_options import checked_options
 from chainlit_dynamodb.storage.url import StorageURL
 
 logger = logging.getLogger("chainlit.DynamoDB.storage")
 
 PART_BYTES: Final = 8 * 1024 * 1024
 MAX_FILE_NAME: Final = 200
+UPLOAD_OPTIONS: Final = frozenset({"acl", "encryption_context", "group", "metadata", "owner", "permissions", "umask"})
 _GONE: Final = {"PathNotFound", "BlobNotFound", "ResourceNotFound"}
 _RENAMED_BEFORE: Final = "SourcePathNotFound"
 
@@ -50,6 +53,7 @@ class AzureStorageClient(AzureClient):
         prefix: str = "",
         url_lifetime_seconds: int | None = None,
         options: Mapping[str, Any] | None = None,
+        upload_options: Mapping[str, Any] | None = None,
     ) -> None:
         """Describe the file system and how to enter it. Nothing is opened before the first call.
 
@@ -68,6 +72,8 @@ class AzureStorageClient(AzureClient):
             url_lifetime_seconds: How long read URLs live; else `STORAGE_EXPIRY_TIME`, else an hour.
             options: More arguments for the SDK's `DataLakeServiceClient`: `connection_verify`, `proxies`,
                 `read_timeout`, `retry_policy`, ...
+            upload_options: What is sent with every upload: `metadata`, `permissions`, `umask`, `owner`, `group`,
+                `acl`, `encryption_context`.
 
         Raises:
             MissingDependencyError: An SDK is not installed.
@@ -90,7 +96,14 @@ class AzureStorageClient(AzureClient):
             extra="azure",
             blob_url=(blob_url or account.url.replace(".dfs.", ".blob.")).rstrip("/"),
         )
-        super().__init__(name, f"{account.url}/{name}", session, prefix=prefix, options=options)
+        super().__init__(
+            name,
+            f"{account.url}/{name}",
+            session,
+            prefix=prefix,
+            options=options,
+            upload_options=checked_options(upload_options, UPLOAD_OPTIONS, owner),
+        )
         self._sas_token = _checked_sas(sas_token, owner) if sas_token else None
 
     @classmethod
@@ -134,17 +147,18 @@ class AzureStorageClient(AzureClient):
         async with self._slots:
             await _delete(file)
 
-    async def _sign(self, name: str) -> str:
+    async def _sign(self, name: str) -> SignedURL:
         """Sign a URL; without an account key, a request a day at most."""
         if self._sas_token:
-            return f"{self._session.blob_url(self.container_name, name)}?{self._sas_token}"
+            # Nothing to save: it is put together in no time, and who knows when it ends.
+            return SignedURL(f"{self._session.blob_url(self.container_name, name)}?{self._sas_token}", 0)
         return await self._session.read_url(self._service(), self.container_name, name)
 
     async def _write(self, target: Any, file: IO[bytes], headers: FileHeaders) -> None:
         from azure.storage.filedatalake import ContentSettings  # noqa: PLC0415 - an optional SDK
 
         settings = ContentSettings(content_type=headers.mime, content_disposition=headers.content_disposition)
-        await target.create_file(content_settings=settings)
+        await target.create_file(content_settings=settings, **self._upload_options)
         size = 0
         async for part in parts_of(file, PART_BYTES, self._calls):
             await target.append_data(Body(part), offset=size, length=len(part))

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 from urllib.parse import quote
 
 from chainlit_dynamodb.errors import ConfigurationError
 from chainlit_dynamodb.storage.azure_account import Access, Account, require_sdk
+from chainlit_dynamodb.storage.signed_url import SignedURL
 
 SLICE_BYTES: Final = 64 * 1024
 CONNECT_TIMEOUT_SECONDS: Final = 5
@@ -23,6 +26,12 @@ CLOCK_SKEW: Final = timedelta(minutes=15)
 # Azure gives out user delegation keys for 7 days at most; a key must outlive every URL that it signs.
 MAX_KEY_LIFETIME: Final = timedelta(days=7)
 KEY_SPARE: Final = timedelta(days=1)
+# From here on a new key is asked for, while nobody needs it yet.
+RENEWAL_SPARE: Final = timedelta(hours=12)
+# How long a URL waits for a new key where the old one would end before it.
+RENEWAL_SECONDS: Final = 3.0
+# How long a failure is the answer to all: each URL of a chat would ask again.
+FAILURE_SECONDS: Final = 5.0
 
 _AUTHORITIES: Final = {
     "core.chinacloudapi.cn": "login.chinacloudapi.cn",
@@ -80,8 +89,10 @@ class AzureSession:
             self._opened.push_async_callback(self._service.close)
         return self._service
 
-    async def read_url(self, service: Any, container: str, name: str) -> str:
+    async def read_url(self, service: Any, container: str, name: str) -> SignedURL:
         """Sign a URL for one blob. Without an account key, the first one asks Azure for a key to sign with.
+
+        A URL ends with the key that signed it, where Azure gives out no newer one.
 
         Args:
             service: The SDK's client, which asks.
@@ -91,17 +102,22 @@ class AzureSession:
         from azure.storage.blob import BlobSasPermissions, generate_blob_sas  # noqa: PLC0415 - an optional SDK
 
         key = await self._keys.key(service.get_user_delegation_key) if self._keys else None
+        now = utc_now()
+        ends = now + timedelta(seconds=self._lifetime)
+        if key:
+            ends = min(ends, key.ends)
         signature = generate_blob_sas(
             self.account.name,
             container,
             name,
             account_key=self._access.account_key,
-            user_delegation_key=key,
+            user_delegation_key=key.content if key else None,
             permission=BlobSasPermissions(read=True),
             protocol="https" if self._blob_url.startswith("https:") else "https,http",
-            **_interval(self._lifetime),
+            start=now - CLOCK_SKEW,
+            expiry=ends,
         )
-        return f"{self.blob_url(container, name)}?{signature}"
+        return SignedURL(f"{self.blob_url(container, name)}?{signature}", (ends - now).total_seconds())
 
     def blob_url(self, container: str, name: str) -> str:
         """Return the plain URL of a blob."""
@@ -109,6 +125,8 @@ class AzureSession:
 
     async def close(self) -> None:
         """Close what was made here."""
+        if self._keys:
+            self._keys.close()
         await self._opened.aclose()
 
     def _sdk_credential(self) -> Any:
@@ -162,6 +180,14 @@ class _BlockingToken:
         pass
 
 
+@dataclass(frozen=True)
+class _Key:
+    """What Azure gave out to sign URLs with, and when it ends."""
+
+    content: Any = field(repr=False)
+    ends: datetime
+
+
 class _DelegationKeys:
     """The key that signs URLs where there is no account key. It is asked for once and renewed in time."""
 
@@ -170,24 +196,55 @@ class _DelegationKeys:
         if self._lifetime + KEY_SPARE > MAX_KEY_LIFETIME:
             limit = (MAX_KEY_LIFETIME - KEY_SPARE).days
             raise ConfigurationError(f"{owner}: without an account key, URLs live for {limit} days at most")
-        self._lock = asyncio.Lock()
-        self._key: Any = None
-        self._ends = datetime.min.replace(tzinfo=timezone.utc)
+        self._key: _Key | None = None
+        self._renewal: asyncio.Task[_Key] | None = None
+        self._failed_at = float("-inf")
 
-    async def key(self, fetch: Callable[[datetime, datetime], Awaitable[Any]]) -> Any:
-        """Return a key that outlives a URL signed now; `fetch` asks Azure for one between two moments."""
-        async with self._lock:
-            now = utc_now()
-            if now + self._lifetime > self._ends:
-                ends = now + self._lifetime + KEY_SPARE
-                self._key = await fetch(now - CLOCK_SKEW, ends)
-                self._ends = ends
-            return self._key
+    async def key(self, fetch: Callable[[datetime, datetime], Awaitable[Any]]) -> _Key:
+        """Return a key that outlives a URL signed now, or else one that has not ended.
+
+        Args:
+            fetch: Asks Azure for a key between two moments.
+        """
+        now = utc_now()
+        key = self._key
+        if key and now + self._lifetime + RENEWAL_SPARE <= key.ends:
+            return key
+        renewal = self._renewing(fetch)
+        if key is None or key.ends <= now:
+            return await asyncio.shield(renewal)
+        if key.ends < now + self._lifetime:
+            await asyncio.wait({renewal}, timeout=RENEWAL_SECONDS)
+        return self._key or key
+
+    def close(self) -> None:
+        """Ask no longer."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+
+    def _renewing(self, fetch: Callable[[datetime, datetime], Awaitable[Any]]) -> asyncio.Task[_Key]:
+        """Return the attempt to renew the key that is under way, or failed a moment ago; else begin one."""
+        renewal = self._renewal
+        if renewal is None or (renewal.done() and time.monotonic() - self._failed_at > FAILURE_SECONDS):
+            renewal = self._renewal = asyncio.ensure_future(self._renew(fetch))
+            renewal.add_done_callback(_look_at)
+        return renewal
+
+    async def _renew(self, fetch: Callable[[datetime, datetime], Awaitable[Any]]) -> _Key:
+        now = utc_now()
+        ends = now + self._lifetime + KEY_SPARE
+        try:
+            key = self._key = _Key(await fetch(now - CLOCK_SKEW, ends), ends)
+        except BaseException:  # raised again
+            self._failed_at = time.monotonic()
+            raise
+        return key
 
 
-def _interval(lifetime_seconds: int) -> dict[str, datetime]:
-    now = utc_now()
-    return {"start": now - CLOCK_SKEW, "expiry": now + timedelta(seconds=lifetime_seconds)}
+def _look_at(renewal: asyncio.Task[_Key]) -> None:
+    """Take a failure as seen: who needed the key was told, and the old one may do."""
+    if not renewal.cancelled():
+        renewal.exception()
 
 
 def utc_now() -> datetime:

@@ -1,12 +1,13 @@
 """What every storage client promises, and how it keeps it: the public methods are written once, here.
 
 A client says how a key is called in its bucket, and how one file is stored, deleted and signed for. Object keys are
-kept as they are given. A read URL is signed each time it is asked for. Nothing in this module knows an SDK.
+kept as they are given. A read URL is handed out for half its life. Nothing in this module knows an SDK.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +19,14 @@ from chainlit_dynamodb.storage.cors import PROBE_KEY, CorsCheck, checked_origin
 from chainlit_dynamodb.storage.cors import check_cors as ask_about_cors
 from chainlit_dynamodb.storage.data import Data, open_data
 from chainlit_dynamodb.storage.headers import DEFAULT_MIME, FileHeaders, checked_disposition, checked_mime
+from chainlit_dynamodb.storage.signed_url import KeptURLs, SignedURL
 
 logger = logging.getLogger("chainlit.DynamoDB.storage")
 
 CONCURRENCY: Final = 8
 _BUSY_STATUSES: Final = (408, 429)
+_QUERY: Final = re.compile(r"\?[^\s?'\"<>)]*=[^\s'\"<>)]*")
+"""Of a URL: who has that of an unfinished upload, or a signature, needs nothing else."""
 
 
 class UploadedFile(TypedDict):
@@ -41,8 +45,8 @@ class StorageClient(ABC):
     """One place where attachments are kept.
 
     Every method is safe to call side by side and never blocks the event loop. Every failure is a
-    `StorageError` that names the place and the key, with the SDK's own error as its cause; a `TransientStorageError`
-    if the same call may succeed a moment later.
+    `StorageError` that names the place and the key, with the SDK's own error as its cause unless that quotes a whole
+    URL; a `TransientStorageError` if the same call may succeed a moment later.
     """
 
     def __init__(self, name: str, place: str, *, threads: int = CONCURRENCY) -> None:
@@ -55,6 +59,7 @@ class StorageClient(ABC):
         """
         self._place = place
         self._calls = Calls(f"{type(self).__name__}({name})", threads)
+        self._urls = KeptURLs()
 
     async def upload_file(
         self,
@@ -90,9 +95,12 @@ class StorageClient(ABC):
             self._calls.running(),
         ):
             # Signed first: a file that nobody can be given a URL for is not left behind.
-            url = await self._sign(name)
-            await self._upload(name, file, headers, overwrite)
-        return {"object_key": object_key, "url": url}
+            signed = await self._sign(name)
+            try:
+                await self._upload(name, file, headers, overwrite)
+            finally:
+                self._urls.forget(name)
+        return {"object_key": object_key, "url": signed.url}
 
     async def delete_file(self, object_key: str) -> bool:
         """Delete a file.
@@ -108,6 +116,7 @@ class StorageClient(ABC):
         """
         name = self._name(object_key)
         with self._typed_errors("delete", object_key), self._calls.running():
+            self._urls.forget(name)
             await self._delete(name)
         return True
 
@@ -118,14 +127,14 @@ class StorageClient(ABC):
             object_key: The key it was stored under. Whether it exists is not checked.
 
         Returns:
-            The URL.
+            The URL; the same one for half its life, unless the file is stored anew or deleted by this client.
 
         Raises:
             StorageError: There are no credentials to sign with, or the key is impossible.
         """
         name = self._name(object_key)
         with self._typed_errors("sign a URL", object_key), self._calls.running():
-            return await self._sign(name)
+            return self._urls.get(name) or self._urls.keep(name, await self._sign(name))
 
     async def check_cors(self, origin: str) -> CorsCheck:
         """Ask the storage what a browser would ask it before a page reads a file with `fetch()`.
@@ -170,8 +179,8 @@ class StorageClient(ABC):
         """Delete an object, or find it gone."""
 
     @abstractmethod
-    async def _sign(self, name: str) -> str:
-        """Return a fresh read URL of an object, whether it exists or not."""
+    async def _sign(self, name: str) -> SignedURL:
+        """Return a fresh read URL of an object, whether it exists or not; what blocks runs in `in_spare_thread`."""
 
     async def _close(self) -> None:  # noqa: B027 - not everyone opens something
         """Close what this client opened; no call is running any more."""
@@ -205,7 +214,16 @@ class StorageClient(ABC):
             if (reason := self._reason(exc)) is None:
                 raise
             kind = TransientStorageError if self._is_transient(exc) else StorageError
-            raise kind(f"{where}: {reason}") from exc
+            # A traceback would quote the error itself.
+            raise kind(f"{where}: {_QUERY.sub('?…', reason)}") from (None if _quotes_a_query(exc) else exc)
+
+
+def _quotes_a_query(error: BaseException | None) -> bool:
+    while error is not None:
+        if _QUERY.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def is_busy(status: int | None) -> bool:

@@ -7,6 +7,7 @@ import binascii
 import json
 import re
 import threading
+from collections.abc import Mapping
 from typing import IO, Any, Final
 
 from chainlit_dynamodb.errors import ConfigurationError, MissingDependencyError, StorageError
@@ -15,6 +16,8 @@ from chainlit_dynamodb.storage.cors import EXPOSED_HEADERS, MAX_AGE_SECONDS
 from chainlit_dynamodb.storage.headers import FileHeaders
 from chainlit_dynamodb.storage.lifetime import url_lifetime
 from chainlit_dynamodb.storage.names import hashed_if, object_name
+from chainlit_dynamodb.storage.signed_url import SignedURL
+from chainlit_dynamodb.storage.upload_options import checked_options
 from chainlit_dynamodb.storage.url import StorageURL
 
 PART_BYTES: Final = 8 * 1024 * 1024
@@ -23,6 +26,7 @@ CONNECT_TIMEOUT_SECONDS: Final = 5
 READ_TIMEOUT_SECONDS: Final = 60
 RETRY_SECONDS: Final = 60
 TOKEN_URI: Final = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+UPLOAD_OPTIONS: Final = frozenset({"kms_key_name", "predefined_acl", "user_project"})
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 
 # Google refuses line breaks, and keeps one folder for itself.
@@ -47,6 +51,7 @@ class GCSStorageClient(StorageClient):
         endpoint: str | None = None,
         prefix: str = "",
         url_lifetime_seconds: int | None = None,
+        upload_options: Mapping[str, str] | None = None,
     ) -> None:
         """Describe the bucket and how to reach it.
 
@@ -62,6 +67,8 @@ class GCSStorageClient(StorageClient):
                 only emulators speak, requests carry no credentials.
             prefix: A folder inside the bucket; it is put before each key and never shows outside.
             url_lifetime_seconds: How long read URLs live, 7 days at most; else `STORAGE_EXPIRY_TIME`, else an hour.
+            upload_options: What is sent with every upload: `kms_key_name`, `predefined_acl`; `user_project`, the
+                project that pays, with every request.
 
         Raises:
             MissingDependencyError: google-cloud-storage is not installed.
@@ -86,6 +93,7 @@ class GCSStorageClient(StorageClient):
         self._lifetime = url_lifetime(url_lifetime_seconds)
         if self._lifetime > MAX_URL_LIFETIME_SECONDS:
             raise ConfigurationError(f"Google signs URLs for 7 days at most, not for {self._lifetime} seconds")
+        self._upload_options = checked_options(upload_options, UPLOAD_OPTIONS, "GCSStorageClient")
         self._client: Any = None
         self._signing: Any = None
         self._lock = threading.Lock()
@@ -104,8 +112,8 @@ class GCSStorageClient(StorageClient):
     async def _delete(self, name: str) -> None:
         await self._calls.in_thread(self._delete_blob, name)
 
-    async def _sign(self, name: str) -> str:
-        return await self._calls.in_thread(self._signed_url, name)
+    async def _sign(self, name: str) -> SignedURL:
+        return SignedURL(await self._calls.in_spare_thread(self._signed_url, name), self._lifetime)
 
     async def _close(self) -> None:
         if self._client is not None:
@@ -154,6 +162,7 @@ class GCSStorageClient(StorageClient):
             size=size,
             content_type=headers.mime,
             if_generation_match=None if overwrite else 0,
+            predefined_acl=self._upload_options.get("predefined_acl"),
             **_patience(),
         )
 
@@ -169,13 +178,19 @@ class GCSStorageClient(StorageClient):
 
     def _signed_url(self, name: str) -> str:
         """Sign a URL; without a private key, by a request to IAM."""
+        payer = self._upload_options.get("user_project")
         url: str = self._blob(name).generate_signed_url(
-            version="v4", expiration=self._lifetime, method="GET", credentials=self._signing_credentials()
+            version="v4",
+            expiration=self._lifetime,
+            method="GET",
+            credentials=self._signing_credentials(),
+            query_parameters={"userProject": payer} if payer else None,
         )
         return url
 
     def _blob(self, name: str) -> Any:
-        return self._gcs().bucket(self.bucket_name).blob(name, chunk_size=PART_BYTES)
+        bucket = self._gcs().bucket(self.bucket_name, user_project=self._upload_options.get("user_project"))
+        return bucket.blob(name, chunk_size=PART_BYTES, kms_key_name=self._upload_options.get("kms_key_name"))
 
     def _gcs(self) -> Any:
         with self._lock:

@@ -21,6 +21,10 @@ _UNSAFE_IN_QUOTED_STRING: Final = re.compile(r"[^ -~]|[\"\\%/]")
 _PATH_SEPARATORS: Final = re.compile(r"[/\\]")
 # Control characters, line separators, lone surrogates, and the marks that show `exe.pdf` as `fdp.exe`.
 _UNFIT_FOR_NAMES: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_ACTIVE_TYPE: Final = re.compile(
+    r"[^/]+/(?:x-)?(?:html|xml|xsl|rdf|.+\+xml|(?:java|ecma|j|live)script[\d.]*|mixed-replace)", re.I
+)
+_SVG: Final = "image/svg+xml"
 _HEADER_VALUE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 
 
@@ -46,7 +50,27 @@ def checked_mime(mime: str | None) -> str:
     Returns:
         The type unchanged, or `application/octet-stream` when it cannot be sent.
     """
-    return mime if mime and _HEADER_VALUE.fullmatch(mime) else DEFAULT_MIME
+    # Of several types in one header browsers take the last.
+    return mime if mime and _HEADER_VALUE.fullmatch(mime) and "," not in mime else DEFAULT_MIME
+
+
+def inert_mime(mime: str | None, *, is_saved: bool) -> str:
+    """Replace a media type by which a browser would run what somebody uploaded: pages, XML, scripts.
+
+    Args:
+        mime: The type as it came from a browser.
+        is_saved: The file is served as an attachment. Then an SVG may be one: `<img>` shows it, and runs nothing.
+
+    Returns:
+        The type, or `text/plain`; `application/octet-stream` for what is no type, which browsers make a guess at.
+    """
+    checked = checked_mime(mime)
+    media_type = checked.partition(";")[0].strip().lower()
+    if "/" not in media_type:
+        return DEFAULT_MIME
+    if media_type == _SVG and is_saved:
+        return checked
+    return "text/plain" if _ACTIVE_TYPE.fullmatch(media_type) else checked
 
 
 def checked_disposition(header: str | None) -> str | None:

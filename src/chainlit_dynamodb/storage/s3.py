@@ -8,9 +8,10 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timezone
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from chainlit_dynamodb.errors import ConfigurationError, MissingDependencyError, StorageError
@@ -19,9 +20,12 @@ from chainlit_dynamodb.storage.cors import EXPOSED_HEADERS, MAX_AGE_SECONDS
 from chainlit_dynamodb.storage.headers import FileHeaders
 from chainlit_dynamodb.storage.lifetime import url_lifetime
 from chainlit_dynamodb.storage.names import object_name
+from chainlit_dynamodb.storage.signed_url import SignedURL
+from chainlit_dynamodb.storage.upload_options import checked_options
 from chainlit_dynamodb.storage.url import StorageURL
 
 if TYPE_CHECKING:
+    from botocore.awsrequest import AWSRequest
     from botocore.config import Config
 
 logger = logging.getLogger("chainlit.DynamoDB.storage")
@@ -32,6 +36,26 @@ CONNECT_TIMEOUT_SECONDS: Final = 5
 READ_TIMEOUT_SECONDS: Final = 60
 ATTEMPTS: Final = 5
 CONFLICT: Final = "ConditionalRequestConflict"
+REQUEST_OPTIONS: Final = frozenset({"ExpectedBucketOwner", "RequestPayer"})
+UPLOAD_OPTIONS: Final = REQUEST_OPTIONS | {
+    "ACL",
+    "BucketKeyEnabled",
+    "CacheControl",
+    "GrantFullControl",
+    "GrantRead",
+    "GrantReadACP",
+    "GrantWriteACP",
+    "Metadata",
+    "ObjectLockLegalHoldStatus",
+    "ObjectLockMode",
+    "ObjectLockRetainUntilDate",
+    "SSEKMSEncryptionContext",
+    "SSEKMSKeyId",
+    "ServerSideEncryption",
+    "StorageClass",
+    "Tagging",
+}
+"""Not a key of one's own (`SSECustomerKey`): browsers would have to send it."""
 CHECKSUMS: Final = "request_checksum_calculation"
 CHECKSUMS_VARIABLE: Final = "AWS_REQUEST_CHECKSUM_CALCULATION"
 _BUSY: Final = frozenset({CONFLICT, "OperationAborted", "RequestTimeout", "Throttling", "ThrottlingException"})
@@ -54,6 +78,7 @@ class S3StorageClient(StorageClient):
         client: Any = None,
         prefix: str = "",
         url_lifetime_seconds: int | None = None,
+        upload_options: Mapping[str, Any] | None = None,
         **boto3_kwargs: Any,
     ) -> None:
         """Describe the bucket and how to reach it.
@@ -65,6 +90,8 @@ class S3StorageClient(StorageClient):
             prefix: A folder inside the bucket; it is put before each key and never shows outside.
             url_lifetime_seconds: How long read URLs live; else `STORAGE_EXPIRY_TIME`, else an hour. With the
                 temporary credentials of a role they end with these at the latest.
+            upload_options: What is sent with every upload, as boto3's `ExtraArgs`: `ServerSideEncryption`,
+                `SSEKMSKeyId`, `ACL`, `Tagging`, ...; `RequestPayer` and `ExpectedBucketOwner` with every request.
             **boto3_kwargs: What `boto3.client("s3", ...)` takes: `region_name`, `endpoint_url`,
                 `aws_access_key_id`, `config`, ... A `config` is merged with ours and wins.
 
@@ -85,6 +112,10 @@ class S3StorageClient(StorageClient):
         if self._lifetime > MAX_URL_LIFETIME_SECONDS:
             raise ConfigurationError(f"S3 signs URLs for 7 days at most, not for {self._lifetime} seconds")
         self._advice = f"Check name and region, or create it: chainlit-dynamodb create-bucket {bucket}"
+        self._upload_options = checked_options(upload_options, UPLOAD_OPTIONS, "S3StorageClient")
+        self._request_options = {
+            name: self._upload_options.pop(name) for name in REQUEST_OPTIONS & set(self._upload_options)
+        }
         self._boto3_kwargs = boto3_kwargs
         self._client = client
         self._owns_client = client is None
@@ -102,7 +133,7 @@ class S3StorageClient(StorageClient):
 
     async def _upload(self, name: str, file: IO[bytes], headers: FileHeaders, overwrite: bool) -> None:
         """Store a file; above 8 MB it goes in parts."""
-        sent = {"ContentType": headers.mime}
+        sent = {**self._upload_options, "ContentType": headers.mime}
         if headers.content_disposition:
             sent["ContentDisposition"] = headers.content_disposition
         await self._calls.in_thread(self._upload_until_settled, self._target(name), file, sent, overwrite)
@@ -111,9 +142,9 @@ class S3StorageClient(StorageClient):
         """Delete a file; with bucket versioning, put a delete marker."""
         await self._calls.in_thread(lambda: self._s3().delete_object(**self._target(name)))
 
-    async def _sign(self, name: str) -> str:
+    async def _sign(self, name: str) -> SignedURL:
         """Sign a URL; no request unless credentials must be renewed."""
-        return await self._calls.in_thread(self._presigned, self._target(name))
+        return await self._calls.in_spare_thread(self._presigned, {"Bucket": self.bucket, "Key": name})
 
     async def _close(self) -> None:
         if self._owns_client and self._client is not None:
@@ -150,7 +181,7 @@ class S3StorageClient(StorageClient):
         return str(error) if isinstance(error, BotoCoreError) else super()._reason(error)
 
     def _upload_until_settled(
-        self, target: dict[str, str], file: IO[bytes], headers: dict[str, str], overwrite: bool
+        self, target: dict[str, str], file: IO[bytes], headers: dict[str, Any], overwrite: bool
     ) -> None:
         condition = {} if overwrite else {"IfNoneMatch": "*"}
         for _ in range(ATTEMPTS - 1):
@@ -159,7 +190,7 @@ class S3StorageClient(StorageClient):
         return self._upload_once(target, file, headers, condition)
 
     def _upload_once(
-        self, target: dict[str, str], file: IO[bytes], headers: dict[str, str], condition: dict[str, str]
+        self, target: dict[str, str], file: IO[bytes], headers: dict[str, Any], condition: dict[str, str]
     ) -> None:
         file.seek(0)
         first = file.read(PART_BYTES)
@@ -174,7 +205,7 @@ class S3StorageClient(StorageClient):
         target: dict[str, str],
         start: list[bytes],
         file: IO[bytes],
-        headers: dict[str, str],
+        headers: dict[str, Any],
         condition: dict[str, str],
     ) -> None:
         # boto3's own transfer manager cannot make a multipart upload conditional, and holds many parts in
@@ -194,16 +225,16 @@ class S3StorageClient(StorageClient):
                 s3.abort_multipart_upload(**upload)
             raise
 
-    def _presigned(self, target: dict[str, str]) -> str:
+    def _presigned(self, target: dict[str, str]) -> SignedURL:
         s3 = self._s3()
-        url: str = s3.generate_presigned_url("get_object", Params=target, ExpiresIn=self._lifetime)
+        url = s3.generate_presigned_url("get_object", Params=target, ExpiresIn=self._lifetime)
         # The first signature has renewed the credentials if that was due.
         left = _seconds_left(s3)
         if left is None or left >= self._lifetime:
-            return url
+            return SignedURL(url, self._lifetime)
         self._warn_of_early_end(left)
-        shorter: str = s3.generate_presigned_url("get_object", Params=target, ExpiresIn=max(left, 1))
-        return shorter
+        shorter = s3.generate_presigned_url("get_object", Params=target, ExpiresIn=max(left, 1))
+        return SignedURL(shorter, max(left, 1))
 
     def _warn_of_early_end(self, seconds: int) -> None:
         if not self._warned_of_early_end:
@@ -217,7 +248,7 @@ class S3StorageClient(StorageClient):
             )
 
     def _target(self, name: str) -> dict[str, str]:
-        return {"Bucket": self.bucket, "Key": name}
+        return {"Bucket": self.bucket, "Key": name, **self._request_options}
 
     def _s3(self) -> Any:
         with self._client_lock:
@@ -238,7 +269,11 @@ class S3StorageClient(StorageClient):
             config = _config(arguments.get("config"), plain.meta.config.s3, on_aws)
         if on_aws and not region:
             raise StorageError(f"s3://{self.bucket}: no AWS region. Set AWS_REGION or give region_name=")
-        return session.client("s3", **{**arguments, "config": config})
+        client = session.client("s3", **{**arguments, "config": config})
+        if payer := self._request_options.get("RequestPayer"):
+            # Else it would be a header that is signed, and browsers that read a URL send none.
+            client.meta.events.register("before-sign.s3.GetObject", partial(_add_payer, payer))
+        return client
 
 
 @contextmanager
@@ -251,6 +286,10 @@ def _conflicts_forgiven() -> Iterator[None]:
     except ClientError as exc:
         if _error_code(exc) != CONFLICT:
             raise
+
+
+def _add_payer(payer: str, request: AWSRequest, **_: Any) -> None:
+    request.params["x-amz-request-payer"] = payer
 
 
 def _error_code(error: Exception) -> str | None:

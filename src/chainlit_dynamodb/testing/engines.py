@@ -29,6 +29,7 @@ FAKE_GCS_SERVER: Final = "fake-gcs-server"
 GCP_STORAGE_EMULATOR: Final = "gcp-storage-emulator"
 CHROMIUM: Final = "chromium"
 _START_SECONDS: Final = 60.0
+_TEST_SECRET: Final = "test"  # noqa: S105 - what tests sign with, also on engines that run already
 _STOP_SECONDS: Final = 10.0
 
 
@@ -89,7 +90,7 @@ def _given(name: str, url: str) -> Iterator[Engine]:
 @contextmanager
 def _ministack() -> Iterator[Engine]:
     try:
-        with embedded_engine(None) as engine:
+        with embedded_engine(None, secret=_TEST_SECRET) as engine:
             yield Engine(MINISTACK, engine.url)
     except MissingDependencyError as error:
         raise EngineMissingError(str(error)) from error

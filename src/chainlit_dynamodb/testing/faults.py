@@ -25,7 +25,8 @@ from aiohttp import web
 
 HOST: Final = "127.0.0.1"
 _MAX_BODY_BYTES: Final = 64 * 1024 * 1024
-_HOP_HEADERS: Final = frozenset({"connection", "content-length", "host", "transfer-encoding", "content-encoding"})
+_HOP_HEADERS: Final = frozenset({"connection", "content-length", "transfer-encoding", "content-encoding"})
+"""Not `Host`: it is part of what is signed."""
 
 
 @dataclass(frozen=True)

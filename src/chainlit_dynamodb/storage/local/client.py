@@ -15,6 +15,8 @@ from chainlit_dynamodb.storage.local.open_clients import serve, stop_serving
 from chainlit_dynamodb.storage.local.route import register_files_route
 from chainlit_dynamodb.storage.local.signed_urls import SignedURLs
 from chainlit_dynamodb.storage.names import checked_key
+from chainlit_dynamodb.storage.secret_file import MIN_SECRET_BYTES
+from chainlit_dynamodb.storage.signed_url import SignedURL
 from chainlit_dynamodb.storage.url import StorageURL
 
 THREADS: Final = 4
@@ -39,20 +41,24 @@ class LocalStorageClient(StorageClient):
         Args:
             path: The folder, for this package alone.
             url_lifetime_seconds: How long read URLs live; else `STORAGE_EXPIRY_TIME`, else an hour.
-            secret: What signs the URLs; else a secret is made once and kept in the folder.
+            secret: What signs the URLs, 32 bytes at least; else a secret is made once and kept in the folder.
 
         Raises:
             ConfigurationError: An argument is missing or wrong.
         """
         if not path or Path(path).is_file():
             raise ConfigurationError(f"LocalStorageClient: path must be a folder, not {str(path)!r}")
-        if secret is not None and not secret:
-            raise ConfigurationError("LocalStorageClient: secret is empty")
+        given = secret.encode() if isinstance(secret, str) else secret
+        if given is not None and len(given) < MIN_SECRET_BYTES:
+            raise ConfigurationError(
+                f"LocalStorageClient: secret must have {MIN_SECRET_BYTES} bytes at least. "
+                "Give none, and one is made; or what `openssl rand -hex 32` prints"
+            )
         self.path = Path(path).resolve()
         super().__init__(str(self.path), str(self.path), threads=THREADS)
         self._folder = folder = FileFolder(self.path)
-        given = secret.encode() if isinstance(secret, str) else secret
-        self._urls = SignedURLs(lambda: given or folder.secret(), url_lifetime(url_lifetime_seconds))
+        self._lifetime = url_lifetime(url_lifetime_seconds)
+        self._signer = SignedURLs(lambda: given or folder.secret(), self._lifetime)
         serve(self)
         register_files_route()
 
@@ -81,7 +87,7 @@ class LocalStorageClient(StorageClient):
         Returns:
             The hash of the key it opens, or `None` if it is altered, expired, or of another folder.
         """
-        return await self._calls.in_thread(self._urls.accepted_digest, token)
+        return await self._calls.in_spare_thread(self._signer.accepted_digest, token)
 
     async def find(self, digest: str) -> LocalFile | None:
         """Look up a file to serve.
@@ -92,7 +98,7 @@ class LocalStorageClient(StorageClient):
         Returns:
             The file, or `None` if there is none.
         """
-        return await self._calls.in_thread(self._folder.find, digest)
+        return await self._calls.in_spare_thread(self._folder.find, digest)
 
     def _name(self, object_key: str) -> str:
         return FileFolder.digest(checked_key(object_key))
@@ -105,9 +111,9 @@ class LocalStorageClient(StorageClient):
     async def _delete(self, name: str) -> None:
         await self._calls.in_thread(self._folder.delete, name)
 
-    async def _sign(self, name: str) -> str:
+    async def _sign(self, name: str) -> SignedURL:
         register_files_route()
-        return await self._calls.in_thread(self._urls.url, name)
+        return SignedURL(await self._calls.in_spare_thread(self._signer.url, name), self._lifetime)
 
 
 # An app that names this class at its top is loaded by the running server, before the first request: this is

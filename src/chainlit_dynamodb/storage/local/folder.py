@@ -7,13 +7,12 @@ import os
 import secrets
 import shutil
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO, Final
+from typing import IO
 
-SECRET_BYTES: Final = 32
+from chainlit_dynamodb.storage.secret_file import kept_secret
 
 
 @dataclass(frozen=True)
@@ -129,22 +128,11 @@ class FileFolder:
             The same bytes in every process that uses the folder.
 
         Raises:
+            StorageError: The file of the secret is damaged.
             OSError: The disk refused.
         """
-        path = self.root / "url-secret"
-        with suppress(FileNotFoundError):
-            return path.read_bytes()
         self._make_folders()
-        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-        try:
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(secrets.token_bytes(SECRET_BYTES))
-            # Of several processes that start together, one links its draft and the others read that one.
-            with suppress(FileExistsError):
-                os.link(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
-        return path.read_bytes()
+        return kept_secret(self.root / "url-secret")
 
     def _make_folders(self, *deeper: Path) -> None:
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)

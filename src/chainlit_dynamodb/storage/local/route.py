@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
+from chainlit_dynamodb.storage.headers import checked_mime
 from chainlit_dynamodb.storage.local.open_clients import FileServer, open_clients
 from chainlit_dynamodb.storage.local.signed_urls import FILES_PATH
 
@@ -95,6 +96,8 @@ def _disposition(mime: str, stored: str | None) -> dict[str, str]:
 
 
 def _may_be_shown(mime: str) -> bool:
+    if checked_mime(mime) != mime:
+        return False
     media_type = mime.partition(";")[0].strip().lower()
     family = media_type.partition("/")[0]
     return media_type in _SHOWN_TYPES or (family in _SHOWN_FAMILIES and "xml" not in media_type)
