@@ -205,8 +205,16 @@ async def a_chat_of_large_values(layer: DynamoDBDataLayer) -> None:
 @pytest.mark.parametrize("how", ["lost", "damaged", "of another type"])
 @pytest.mark.parametrize("attribute", ["output", "props", "metadata", "_fullName", "_feedbackComment"])
 async def test_a_part_that_cannot_be_read_costs_its_value_only(
-    layer: DynamoDBDataLayer, spoil: Callable[[str, str], None], attribute: str, how: str
+    layer: DynamoDBDataLayer,
+    spoil: Callable[[str, str], None],
+    attribute: str,
+    how: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(
+        "chainlit_dynamodb.arguments.NAME_CHARS", BIG
+    )  # as before there was a limit
+    monkeypatch.setattr("chainlit_dynamodb.arguments.COMMENT_CHARS", BIG)
     await a_chat_of_large_values(layer)
     spoil(how, attribute)
     thread: Any = await layer.get_thread("t1")

@@ -146,15 +146,18 @@ async def test_a_replaced_value_leaves_no_part_behind(layer: DynamoDBDataLayer, 
     assert len(after) <= 1
 
 
-@pytest.mark.parametrize("attribute", ["metadata", "props", "comment"])
+@pytest.mark.parametrize("attribute", ["metadata", "name", "props", "comment"])
 async def test_nothing_is_left_of_what_was_replaced_by_something_small(
-    layer: DynamoDBDataLayer, rows: Rows, attribute: str
+    layer: DynamoDBDataLayer, rows: Rows, attribute: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("chainlit_dynamodb.arguments.NAME_CHARS", BIG)  # as before there was a limit
     await start_thread(layer)
     await layer.create_step(message("s1"))
     for text in (incompressible(BIG), "small"):
         if attribute == "metadata":
             await layer.update_thread("t1", metadata={"state": text})
+        elif attribute == "name":
+            await layer.update_thread("t1", name=text)
         elif attribute == "props":
             await layer.create_element(custom({"text": text}))
         else:

@@ -16,7 +16,7 @@ from botocore.credentials import Credentials
 
 PAYLOAD_HEADER: Final = "x-amz-content-sha256"
 _CLOCK_SKEW: Final = timedelta(minutes=15)
-_SCOPE: Final = r"[^/,\s]+/(?P<date>\d{8})/(?P<region>[\w-]+)/(?P<service>s3|dynamodb)/aws4_request"
+_SCOPE: Final = r"[^/,\s]+/(?P<date>\d{8})/(?P<region>[\w-]+)/(?P<service>s3|dynamodb|kms)/aws4_request"
 _AUTHORIZATION: Final = re.compile(
     rf"AWS4-HMAC-SHA256 Credential={_SCOPE}, ?SignedHeaders=(?P<headers>[\w;-]+), ?Signature=(?P<signature>\w+)", re.A
 )
