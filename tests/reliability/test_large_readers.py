@@ -211,9 +211,7 @@ async def test_a_part_that_cannot_be_read_costs_its_value_only(
     how: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(
-        "chainlit_dynamodb.arguments.NAME_CHARS", BIG
-    )  # as before there was a limit
+    monkeypatch.setattr("chainlit_dynamodb.arguments.NAME_CHARS", BIG)  # as before there was a limit
     monkeypatch.setattr("chainlit_dynamodb.arguments.COMMENT_CHARS", BIG)
     await a_chat_of_large_values(layer)
     spoil(how, attribute)
