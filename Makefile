@@ -9,7 +9,7 @@ COVERAGE_CORE = $(shell $(BIN)/python -c 'import sys; print("sysmon" if hasattr(
 PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint format build bench soak simulate matrix lowest engines clean
+.PHONY: help demo check test lint format build audit bench soak simulate matrix lowest engines clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -32,9 +32,13 @@ format: $(VENV)/.test ## Put the code in order
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
-build: $(VENV)/.test ## Build the wheel and the source distribution into dist/
+build: $(VENV)/.release ## Build the wheel, the source distribution and a bill of materials into dist/
 	rm -rf dist
 	$(BIN)/python -m build
+	@bash scripts/bill-of-materials.sh
+
+audit: $(VENV)/.release ## Look for known holes in what this installs
+	@bash scripts/audit.sh
 
 bench: $(VENV)/.test engines ## Measure
 	$(BIN)/python -m benchmarks
@@ -66,6 +70,10 @@ $(BIN)/python:
 
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --editable '.[local]'
+	@touch $@
+
+$(VENV)/.release: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --group release
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(BIN)/python
