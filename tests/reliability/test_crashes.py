@@ -20,6 +20,15 @@ pytestmark = [dynamodb_local, pytest.mark.parametrize("after", [False, True], id
 
 LARGE = 150 * KB
 MOST_REQUESTS = 60
+
+
+@pytest.fixture(autouse=True)
+def no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Store names and comments that have parts, as before there were limits."""
+    monkeypatch.setattr("chainlit_dynamodb.arguments.NAME_CHARS", LARGE)
+    monkeypatch.setattr("chainlit_dynamodb.arguments.COMMENT_CHARS", LARGE)
+
+
 OLD, NEW = incompressible(LARGE, 1), incompressible(LARGE, 2)
 
 Look = Callable[[DynamoDBDataLayer], Awaitable[Any]]

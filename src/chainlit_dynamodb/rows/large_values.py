@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, ParamSpec, TypeVar
 from uuid import uuid4
 
-from chainlit_dynamodb.dynamodb.codec import Item, weight_bytes
+from chainlit_dynamodb.dynamodb.codec import MAX_INLINE_BYTES, Item, weight_bytes
 from chainlit_dynamodb.dynamodb.expressions import Update, all_of, begins_with, equals
 from chainlit_dynamodb.dynamodb.packing import MAX_INFLATED_BYTES, UNREADABLE, Packed, Sealed, Split, pack, split
 from chainlit_dynamodb.dynamodb.retry import RetryPolicy
@@ -139,7 +139,7 @@ class LargeValues:
 
         Args:
             rows: Rows with `PK` and `SK`; parts among them save reading them.
-            leave: Attributes that stay as they came.
+            leave: Attributes that stay as they came if they are large.
             policy: How long to try.
 
         Returns:
@@ -322,8 +322,12 @@ def _large_of(row: Item, leave: Collection[str]) -> Iterable[tuple[str, Packed |
     for name, value in row.items():
         if isinstance(value, Sealed):
             raise CipherError(f"{row[PK]} {row[SK]} is sealed. Pass the cipher= that sealed it to DynamoDBDataLayer.")
-        if isinstance(value, (Packed, Split)) and name not in leave:
+        if isinstance(value, (Packed, Split)) and not (name in leave and _is_large(value)):
             yield name, value
+
+
+def _is_large(value: Packed | Split) -> bool:
+    return isinstance(value, Split) or value.raw_bytes > MAX_INLINE_BYTES
 
 
 def _part_keys(rows: Iterable[Item], leave: Collection[str]) -> Iterable[Key]:
@@ -334,7 +338,7 @@ def _part_keys(rows: Iterable[Item], leave: Collection[str]) -> Iterable[Key]:
 
 
 def _is_packed(row: Item, leave: Collection[str]) -> bool:
-    return any(isinstance(value, (Packed, Split, Sealed)) and name not in leave for name, value in row.items())
+    return any(isinstance(value, Sealed) for value in row.values()) or any(_large_of(row, leave))
 
 
 async def _joined(row: Item, name: str, note: Split, parts: Mapping[Key, Item]) -> Packed | None:
