@@ -66,8 +66,8 @@ class ThreadDeletion:
     async def _bury(self, thread_id: str) -> bool:
         """Put a tombstone that still names the owner, and return whether there was something, be it an older one."""
         key, patience = thread_key(thread_id), self._rows.retry.write
-        row = await self._rows.get(key, attributes=OWNER, policy=patience)
-        if row is not None:
+        row = await self._rows.get(key, attributes=[*OWNER, DELETED_AT], policy=patience)
+        if row is not None and DELETED_AT not in row:  # else another deletion may be about to forget the owner
             owner: Item = {name: row[name] for name in OWNER if name in row}
             await self._rows.put(key, {DELETED_AT: clock.now(), **owner})
         # Only now: if that had failed, nothing of what waits to be written would be lost.
