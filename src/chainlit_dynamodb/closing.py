@@ -89,7 +89,7 @@ async def close_all(*parts: Closable | None) -> None:
         try:
             if part is not None:
                 await asyncio.wait_for(part.close(), LET_GO_SECONDS)
-        except asyncio.TimeoutError:  # what was to be tidied is tidied by the next reader
+        except asyncio.TimeoutError:  # the next reader tidies what was to be tidied; what hangs is let go of
             logger.debug("While closing: %s took longer than %d s", type(part).__name__, LET_GO_SECONDS)
         except Exception as exc:  # noqa: BLE001 - the process is ending
             logger.warning("While closing: %s: %s", type(part).__name__, type(exc).__name__)

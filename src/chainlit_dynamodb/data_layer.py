@@ -140,7 +140,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         say_alike_failures_once()
 
     async def check(self) -> None:
-        """Try table, index, storage and keys; raise what is wrong. Cost: 1.5 read units, and storing a tiny file."""
+        """Try all parts; raise what is wrong. Cost: 1.5 read units, a tiny file, 2 requests to a key provider."""
         await check_start(self._table, self._attachments, self.keys)
 
     def next_stamp(self) -> str:
@@ -201,8 +201,8 @@ class DynamoDBDataLayer(BaseDataLayer):
     async def create_element(self, element: Element, *, stamp: str | None = None) -> None:
         """Store an element and its file, or change the one with this id.
 
-        Elements for no message are not kept (Chainlit's task lists). An element for a thread that is neither the
-        session's nor its user's is refused. Without a storage provider, elements that need no file are kept.
+        Elements for no message are not kept (Chainlit's task lists). One for another user's thread is refused, or for
+        nobody's but the session's. Without a storage provider, elements that need no file are kept.
 
         Cost: 1 write unit per KB of the row, and the upload.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import threading
 import time
 import uuid
@@ -18,8 +19,11 @@ from chainlit_dynamodb.ops.create_table import create_table
 from tests.conftest import REGION
 from tests.contract.chats import steps_of
 from tests.contract.sealed import MARK, tell_everything
+from tests.contract.test_wire_logs import Records, records
 from tests.ports import free_port
 from tests.wiring import aio_transport, wired
+
+__all__ = ["records"]
 
 
 class Strict:
@@ -56,6 +60,14 @@ async def test_a_key_is_unwrapped_to_what_it_was(ministack_url: str, key_id: str
     assert secret not in wrapped
     assert await KmsKeys(key_id, endpoint_url=ministack_url).unwrap(wrapped, "alice") == secret
     await keys.close()
+
+
+async def test_no_record_at_root_debug_holds_a_key(ministack_url: str, key_id: str, records: Records) -> None:
+    keys = KmsKeys(key_id, endpoint_url=ministack_url)
+    secret, wrapped = await keys.new_key("alice")
+    await keys.unwrap(wrapped, "alice")
+    await keys.close()
+    assert not records.hold(base64.b64encode(secret).decode(), '"Plaintext"')
 
 
 async def test_an_alias_and_a_given_client_will_do(kms: Any, key_id: str) -> None:

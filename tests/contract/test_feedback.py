@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from chainlit.types import Feedback
 
+from chainlit_dynamodb.errors import TransactionCancelledError
+from chainlit_dynamodb.testing.transports import Failing
 from tests.contract.chats import (
     assert_clean,
     enter_bot,
@@ -19,6 +21,7 @@ from tests.contract.chats import (
     steps_of,
     tool,
 )
+from tests.wiring import wrap
 
 Rows = Callable[[], list[dict[str, Any]]]
 
@@ -224,3 +227,13 @@ async def test_feedback_waits_for_a_step_that_is_being_written(layer: Any) -> No
     await asyncio.sleep(0)
     assert await layer.upsert_feedback(thumbs())
     await writing
+
+
+@one_engine
+@pytest.mark.parametrize("what", ["setting", "deleting"])
+async def test_what_others_keep_from_being_done_is_an_error_and_no_answer(layer: Any, what: str) -> None:
+    feedback_id = await rated(layer)
+    refusal = TransactionCancelledError("TransactWriteItems", ["ConditionalCheckFailed"])
+    wrap(layer, lambda inner: Failing(inner, refusal, "TransactWriteItems"))
+    with pytest.raises(TransactionCancelledError):
+        await (layer.upsert_feedback(thumbs(value=0)) if what == "setting" else layer.delete_feedback(feedback_id))

@@ -18,7 +18,7 @@ from chainlit_dynamodb.limits import (
     TAG_CHARS,
     TAGS,
 )
-from tests.contract.chats import listed, message, one_engine, page_of, start_thread, steps_of
+from tests.contract.chats import enter_chat, listed, message, one_engine, page_of, person, start_thread, steps_of
 
 pytestmark = one_engine
 
@@ -70,6 +70,15 @@ async def test_more_elements_of_one_message_are_not_stored(layer: Any, monkeypat
         await layer.create_element(CustomElement(id=element_id, name="x", for_id=for_id, thread_id="t1", props={}))
     assert [e["id"] for e in (await layer.get_thread("t1"))["elements"]] == ["e1", "e2", "e4"]
     assert ELEMENTS_PER_MESSAGE == 1_000
+
+
+async def test_what_a_stranger_sends_takes_no_room_of_a_message(layer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chainlit_dynamodb.chat.elements.ELEMENTS_PER_MESSAGE", 2)
+    await start_thread(layer)
+    for user, element_id in [("mallory", "e1"), ("mallory", "e2"), ("alice", "e3")]:
+        enter_chat("t1", person(user))
+        await layer.create_element(CustomElement(id=element_id, name="x", for_id="s1", thread_id="t1", props={}))
+    assert [e["id"] for e in (await layer.get_thread("t1"))["elements"]] == ["e3"]
 
 
 async def test_names_and_comments_at_their_limit_are_kept_whole(layer: Any) -> None:

@@ -117,6 +117,24 @@ async def test_who_waits_in_a_thread_that_a_bot_will_make_does_not_take_it_over(
     assert thread["metadata"] == {}
 
 
+async def test_a_server_hears_within_seconds_that_a_thread_is_somebodys(
+    make_layer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chainlit_dynamodb.chat.tombstones.CHECK_EVERY_SECONDS", 0.1)
+    layer, other = make_layer(), make_layer()
+    enter_chat("t1", MALLORY)
+    await layer.create_step(message("s0"))
+    enter_bot("t1", person("alice"))
+    await other.update_thread("t1", name="teams", user_id="alice")
+    await other.create_step(message("s1", output="what is my salary?"))
+    await asyncio.sleep(0.2)
+    enter_chat("t1", MALLORY)
+    await layer.set_step_favorite(message("s1"), True)
+    await layer.create_step(message("s2"))
+    assert await layer.get_favorite_steps("mallory") == []
+    assert sorted(await steps_of(other)) == ["s0", "s1"]
+
+
 async def test_a_bot_may_give_a_thread_to_somebody_else(layer: Any) -> None:
     await start_thread(layer)
     enter_bot("t1", person("bob"))

@@ -22,7 +22,7 @@ ALLOWED = {
     "schema": {"errors"},
     "log_lines": set[str](),
     "dynamodb": {"dynamodb", "errors", "log_lines"},
-    "ciphers": {"ciphers", "dynamodb", "errors"},
+    "ciphers": {"ciphers", "dynamodb", "errors", "log_lines"},
     "rows": {"rows", "ciphers", "dynamodb", "schema", "errors"},
     "chat": {"chat", "limits", "rows", "dynamodb", "schema", "errors"},
     "storage": {"storage", "errors", "log_lines"},

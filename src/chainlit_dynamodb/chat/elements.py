@@ -92,14 +92,15 @@ class Elements:
         Cost: 1 write unit per KB of the row; the upload, and 1 write unit before; see `Tombstones.check`.
         """
         key = element_key(thread_id, element_id)
-        if self._is_gone(key, fields) or self._is_too_much(key, fields):
+        if self._is_gone(key, fields):
             return
         stamp = stamp or self._rows.stamps.next()
-        if askers and not await self._is_admitted(thread_id, askers):
-            return
         own = {name: value for name, value in fields.items() if not is_own_attribute(name)}
-        if file is not None and not (self._files.are_kept() and await self._store_file(key, own, file, stamp)):
+        if file is not None and not (
+            self._files.are_kept() and await self._store_file(key, own, file, stamp, askers)
+        ):
             return
+        await self._hear_of_owner(thread_id, askers)
         await self._writer.write(key, ElementChange(own, stamp=stamp, order=stamp, askers=askers), self._apply)
         if file is not None and self._is_gone(key, own):  # while it waited
             await self._take_back(key, own.get(OBJECT_KEY))
@@ -162,7 +163,7 @@ class Elements:
         if change.deletes:
             self._tombstones.mark_row(key)
             await self._remove(key, leaves_tombstone=True)
-        else:
+        elif self._takes_room(key, change.assign):
             await self._store(key, change)
 
     async def _store(self, key: Key, change: ElementChange) -> None:
@@ -175,14 +176,15 @@ class Elements:
         if await self._went_meanwhile(key, change.assign):
             await self._take_back(key, change.assign.get(OBJECT_KEY))
 
-    async def _store_file(self, key: Key, own: Item, file: File, stamp: str) -> bool:
+    async def _store_file(self, key: Key, own: Item, file: File, stamp: str, askers: frozenset[Asker]) -> bool:
         """Store a file after earlier ones of the same element, and note its key in the fields.
 
         Returns:
-            Whether the element is still there.
+            Whether the element may be, and is still there.
         """
         async with self._files.kept(file), self._uploads.setdefault(key, asyncio.Lock()):
-            if await self._went_meanwhile(key, own):
+            await self._hear_of_owner(parse_thread_pk(key.pk), askers)
+            if await self._went_meanwhile(key, own) or not await self._may_have_file(key, own, askers):
                 return False
             object_key = await self._upload(key, own, file, stamp)
             if await self._went_meanwhile(key, own):
@@ -231,21 +233,23 @@ class Elements:
             await self._files.delete(file.object_key, may_be_missing=True)
             await self._rows.delete(key, condition=all_of(exists(ANNOUNCED_AT), missing(TYPE), missing(BURIED_AT)))
 
-    async def _is_admitted(self, thread_id: str, askers: frozenset[Asker]) -> bool:
-        """Return whether a thread may be touched, after what is being written to its row: its owner, maybe."""
+    async def _hear_of_owner(self, thread_id: str, askers: frozenset[Asker]) -> None:
+        """Wait for what is being written to a thread's row, where it takes an owner: that may be it."""
         if not all(asker.may_claim for asker in askers):
             await self._writer.settle(thread_key(thread_id))
-        return await self._tombstones.admits(thread_id, askers)
 
-    def _is_too_much(self, key: Key, fields: Item) -> bool:
-        """Return whether a message has as many other elements as it may have, as far as this process knows."""
+    async def _may_have_file(self, key: Key, own: Item, askers: frozenset[Asker]) -> bool:
+        return await self._tombstones.admits(parse_thread_pk(key.pk), askers) and self._takes_room(key, own)
+
+    def _takes_room(self, key: Key, fields: Item) -> bool:
+        """Take room among the elements of a message; return whether there was some, as far as this process knows."""
         step = Key(key.pk, str(fields.get(FOR_ID)))
         ids = self._ids.get(step, frozenset()) | {key.sk}
         if len(ids) > ELEMENTS_PER_MESSAGE:
             logger.warning("Not stored: %s %s: a message has %d elements", key.pk, key.sk, len(ids) - 1)
-            return True
+            return False
         self._ids[step] = ids
-        return False
+        return True
 
     def _is_gone(self, key: Key, fields: Item) -> bool:
         step_id = fields.get(FOR_ID)

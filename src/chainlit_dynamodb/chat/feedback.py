@@ -160,7 +160,7 @@ class Feedback:
                 return False
             if await self._transact(_writes_to_clear(*place, state)):
                 return True
-        return False
+        raise TransactionCancelledError("TransactWriteItems", ["TransactionConflict"])
 
     async def _run(self, step_id: str, change: Callable[[], Coroutine[Any, Any, T]], size_bytes: int = 0) -> T:
         return await self._writer.errands.run(f"feedback on step {step_id}", change, size_bytes=size_bytes)

@@ -1,4 +1,4 @@
-"""What is deleted, so that late writes do nothing.
+"""What is deleted, so that late writes do nothing, and whose the rest is, so that strangers' do nothing either.
 
 A deleted thread leaves a small row behind, which all processes find. A deleted step or element leaves one for two
 hours, see `Rows.bury`; the process that deleted it remembers it besides.
@@ -55,7 +55,7 @@ class Tombstones:
         self._deleted_threads: LRUCache[str, bool] = LRUCache(_REMEMBERED)
         self._deleted_rows: LRUCache[Key, bool] = LRUCache(_REMEMBERED_ROWS)
         self._alive: TTLCache[str, bool] = TTLCache(_REMEMBERED, CHECK_EVERY_SECONDS)
-        self._owners: LRUCache[str, str] = LRUCache(_REMEMBERED)
+        self._owners: TTLCache[str, str] = TTLCache(_REMEMBERED, CHECK_EVERY_SECONDS)
 
     def mark(self, thread_id: str) -> None:
         """Note that a thread is deleted."""

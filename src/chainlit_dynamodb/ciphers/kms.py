@@ -27,6 +27,7 @@ from chainlit_dynamodb.dynamodb.credentials import credentials_failure
 from chainlit_dynamodb.dynamodb.failures import transport_failure
 from chainlit_dynamodb.dynamodb.retry import is_transient
 from chainlit_dynamodb.errors import ChainlitDynamoDBError, CipherError, ConfigurationError, TransientError
+from chainlit_dynamodb.log_lines import unlogged
 
 _NO_ANSWER: Final = (NotConnectedError, HTTPClientError)
 _OF_CREDENTIALS: Final = (
@@ -108,7 +109,7 @@ class KmsKeys:
                 continue
             secret: bytes = answer["Plaintext"]
             return secret
-        raise CipherError(f"Neither {' nor '.join(self._key_ids)} has wrapped this key of user {owner!r}.")
+        raise CipherError(f"None of {' nor '.join(self._key_ids)} has wrapped this key of user {owner!r}.")
 
     async def rewrap(self, wrapped: bytes, owner: str) -> bytes:
         """Return the same key, wrapped with the KMS key for new ones. Cost: as `unwrap`, and a request to KMS."""
@@ -131,9 +132,10 @@ class KmsKeys:
             raise _failure(method, request["KeyId"], exc) from exc
 
     def _send(self, method: str, request: dict[str, Any]) -> dict[str, Any]:
-        with self._making:
-            client = self._client = self._client or self._made()
-        answer: dict[str, Any] = getattr(client, method)(**request)
+        with unlogged():
+            with self._making:
+                client = self._client = self._client or self._made()
+            answer: dict[str, Any] = getattr(client, method)(**request)
         return answer
 
     def _made(self) -> Any:

@@ -156,7 +156,12 @@ class StorageClient(ABC):
         """Let go of what this client holds. Never raises; calling it again does nothing."""
         if self._calls.closed:
             return
-        await self._calls.close()
+        try:
+            await self._calls.close()
+        finally:  # also if whoever closes this has no time for what still runs
+            await self._let_go()
+
+    async def _let_go(self) -> None:
         try:
             await self._close()
         except Exception as exc:  # noqa: BLE001 - closing never raises

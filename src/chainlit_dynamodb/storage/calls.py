@@ -93,9 +93,10 @@ class Calls:
             await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), CLOSE_WAIT_SECONDS)
         except asyncio.TimeoutError:
             logger.warning("%s: %d calls still ran when it was closed", self._owner, len(self._running))
-        self._ended = True
-        for pool in (self._pool, self._spare):
-            pool.shutdown(wait=False, cancel_futures=True)
+        finally:
+            self._ended = True
+            for pool in (self._pool, self._spare):
+                pool.shutdown(wait=False, cancel_futures=True)
 
     def _refusal(self) -> StorageError:
         return StorageError(f"{self._owner} is closed")
