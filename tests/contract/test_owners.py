@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from chainlit.context import init_http_context
 from chainlit.element import CustomElement, Text
 from chainlit.types import Feedback
 
@@ -142,6 +144,20 @@ async def test_a_bot_may_give_a_thread_to_somebody_else(layer: Any) -> None:
     await layer.create_step(message("s1"))
     thread = await layer.get_thread("t1")
     assert (thread["userIdentifier"], ids(thread["steps"])) == ("bob", ["s1"])
+
+
+async def test_an_app_writes_to_others_threads_in_a_session_of_its_own(layer: Any) -> None:
+    await start_thread(layer, "t2", user_id="bob")
+    await start_thread(layer)
+
+    async def tell() -> None:
+        init_http_context(thread_id="t2")
+        await layer.create_step(message("s1", "t2"))
+        await layer.update_thread("t2", metadata={"told": True})
+
+    await contextvars.Context().run(asyncio.create_task, tell())
+    thread = await layer.get_thread("t2")
+    assert (ids(thread["steps"]), thread["metadata"], thread["userIdentifier"]) == (["s1"], {"told": True}, "bob")
 
 
 async def test_what_is_nobodys_belongs_to_who_speaks_first_in_it(layer: Any) -> None:

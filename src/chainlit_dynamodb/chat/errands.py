@@ -1,4 +1,4 @@
-"""Changes that are more than the write of one row, as a star or feedback: begun by a caller, finished without one."""
+"""Changes that do not merge in a lane: stars, feedback, logins, deletions. Callers begin them, and may go."""
 
 from __future__ import annotations
 

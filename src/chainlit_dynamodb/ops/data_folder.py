@@ -55,7 +55,7 @@ def secret_in(folder: Path, name: str) -> str:
 
     Args:
         folder: The data folder.
-        name: What the secret is for.
+        name: The name of its file.
 
     Raises:
         StorageError: Its file is damaged.

@@ -37,7 +37,7 @@ class EmbeddedEngine:
     """A running engine.
 
     Attributes:
-        url: The endpoint of DynamoDB and of S3.
+        url: The endpoint of DynamoDB, S3 and KMS.
         process: Its process.
         secret: The secret access key; what is signed with another is refused.
     """

@@ -13,7 +13,7 @@ SECRET_VARIABLE: Final = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - a name
 
 
 def main() -> None:
-    """Serve DynamoDB and S3 as the environment says; what is held is written on the way out."""
+    """Serve DynamoDB, S3 and KMS as the environment says; what is held is written on the way out."""
     os.umask(0o077)
     from ministack import app as engine  # noqa: PLC0415
 

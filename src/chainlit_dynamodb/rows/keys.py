@@ -104,8 +104,8 @@ class Keyring:
             pk: The partition.
             owner: The partition of the user who is about to own this thread; `None` if it keeps its owner.
 
-        Cost: nothing from memory, else 1 read unit; the first time 2 more and 1 write unit. The same for its owner,
-        and a request to the provider.
+        Cost: nothing from memory, else 1 read unit; the first time 1 write unit, and 1 read unit more where no owner
+        is given. The same for its owner, and a request to the provider.
         """
         held = self._cache.get(pk)
         if held is not None and owner in (None, held.owner):
