@@ -257,6 +257,7 @@ async def test_a_write_that_waits_for_its_key_does_not_end_with_a_reader_who_giv
     flaky = Flaky(LocalKeys(tmp_path / "keys", key_table=key_table), refusals=10**6)
     layer = make_layer(cipher=flaky, retry=RetryPolicies(read=RetryPolicy(0.1), write=RetryPolicy(30)))
     reading = asyncio.create_task(layer.keys.find({"THREAD#t1": {b"...."}}, None))
+    await asyncio.sleep(0.05)  # it asks first
     writing = asyncio.create_task(layer.create_step(message("s1")))
     with pytest.raises(TransientError):
         await reading

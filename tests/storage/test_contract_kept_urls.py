@@ -6,6 +6,7 @@ import asyncio
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,8 @@ async def test_stalled_uploads_keep_no_url_from_being_signed(
     assert url
     assert not any(upload.done() for upload in uploads)
     for path in pipes:
-        await asyncio.to_thread(path.write_bytes, b"at last")
+        with suppress(BrokenPipeError):  # who reads it may have been done before
+            await asyncio.to_thread(path.write_bytes, b"at last")
     await asyncio.gather(*uploads, return_exceptions=True)  # a pipe cannot be read twice, which some want
 
 
