@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from types import MappingProxyType
@@ -218,10 +218,6 @@ def public_element(row: Item) -> ElementView:
     return cast("ElementView", element)
 
 
-_Children = Mapping[str | None, Sequence[str]]
-"""The ids of the steps right below each."""
-
-
 @dataclass(frozen=True)
 class Transcript:
     """A thread as Chainlit knows it; its elements still need their URLs.
@@ -274,9 +270,8 @@ def assemble(rows: Iterable[Item], buried: Mapping[str, bool] = NOTHING_BURIED) 
         logger.warning("Thread %s: %d malformed rows are not shown", shown["id"], skipped)
     elements.sort(key=itemgetter(0))
     deleted = {parse_step_sk(sk): was_there for sk, was_there in buried.items() if is_step_sk(sk)}
-    children = _children(steps)
-    below = _below([step_id for step_id, was_there in deleted.items() if was_there], children)
-    below |= _replaced(steps, children)
+    replaced = _replaced(steps)
+    below = replaced | _below({step_id for step_id, was_there in deleted.items() if was_there} | replaced, steps)
     owners = {owner for _, element in elements if isinstance(owner := element.get("forId"), str)}
     ghosts = below | (deleted.keys() & owners)
     return Transcript(
@@ -292,38 +287,43 @@ def _is_for(element: ElementView, step_ids: Collection[str]) -> bool:
     return isinstance(owner, str) and owner in step_ids
 
 
-def _replaced(steps: list[StepView], children: _Children) -> frozenset[str]:
-    """Return the ids of runs, and of what is below them, that an edit of their message has replaced.
+def _replaced(steps: list[StepView]) -> frozenset[str]:
+    """Return the ids of runs that an edit of their message has replaced, of which no message is left.
 
     Chainlit deletes the messages that were answered, not the run (`socket.edit_message`), and begins another one
     below the same message (`callbacks.on_message`).
     """
-    runs: dict[str, list[str]] = {}
-    for step in sorted(steps, key=_created_at):
+    runs: dict[str, list[StepView]] = {}
+    for step in steps:
         if (step["type"], step.get("name")) == ("run", "on_message") and step["parentId"]:
-            runs.setdefault(step["parentId"], []).append(step["id"])
-    messages = {step["id"] for step in steps if "message" in str(step["type"])}
-    found: frozenset[str] = frozenset()
-    for older in (run for of_message in runs.values() for run in of_message[:-1]):
-        below = _below({older}, children)
-        if not below & messages:
-            found |= below | {older}
+            runs.setdefault(step["parentId"], []).append(step)
+    older = {run["id"] for of_message in runs.values() for run in sorted(of_message, key=_created_at)[:-1]}
+    return frozenset(older - _above_messages(steps)) if older else frozenset()
+
+
+def _above_messages(steps: list[StepView]) -> set[str]:
+    """Return the ids of steps that have a message below them."""
+    parents = {step["id"]: step["parentId"] for step in steps}
+    found: set[str] = set()
+    for step in steps:
+        above = step["parentId"] if "message" in str(step["type"]) else None
+        while above is not None and above not in found:
+            found.add(above)
+            above = parents.get(above)
     return found
 
 
-def _children(steps: list[StepView]) -> _Children:
+def _below(ids: set[str], steps: list[StepView]) -> frozenset[str]:
+    """Return the ids of steps below some: Chainlit deletes a message, and not its runs and tools."""
+    if not ids:
+        return frozenset()
     children: dict[str | None, list[str]] = {}
     for step in steps:
         children.setdefault(step["parentId"], []).append(step["id"])
-    return children
-
-
-def _below(ids: Iterable[str], children: _Children) -> frozenset[str]:
-    """Return the ids of steps below some: Chainlit deletes a message, and not its runs and tools."""
     found: set[str] = set()
     waiting = list(ids)
     while waiting:
-        below = set(children.get(waiting.pop(), ())) - found
+        below = set(children.pop(waiting.pop(), ())) - found
         found |= below
         waiting += below
     return frozenset(found)
