@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, Final, TypeVar
 
+from chainlit_dynamodb.unheard import leave_unheard
+
 AWAITED_SECONDS: Final = 20.0
 """Somebody waits in front of a browser."""
 AT_EVERY_REQUEST_SECONDS: Final = 8.0
@@ -43,7 +45,7 @@ class Patience:
                 return working.result()
         finally:
             if not working.done():
-                working.add_done_callback(_consume)
+                working.add_done_callback(leave_unheard)
                 working.cancel()
         raise asyncio.TimeoutError
 
@@ -68,9 +70,3 @@ class Patience:
 def _finish(end: asyncio.Future[None]) -> None:
     if not end.done():
         end.set_result(None)
-
-
-def _consume(left: asyncio.Future[Any]) -> None:
-    """Keep asyncio quiet about a failure that nobody waits for any more."""
-    if not left.cancelled():
-        left.exception()

@@ -20,6 +20,7 @@ from chainlit_dynamodb.chat.sweep import Swept
 from chainlit_dynamodb.errors import ChainlitDynamoDBError
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import DELETED_AT, OWNER, Key, parse_thread_pk, thread_key
+from chainlit_dynamodb.unheard import leave_unheard
 
 logger = logging.getLogger("chainlit.DynamoDB")
 
@@ -183,8 +184,7 @@ class Tombstones:
     def _looked(self, thread_id: str, check: asyncio.Task[bool]) -> None:
         if self._checks.get(thread_id) is check:
             del self._checks[thread_id]
-        if not check.cancelled():
-            check.exception()  # whoever waited has it
+        leave_unheard(check)  # whoever waited has it
 
     async def _sweep_later(self, thread_id: str) -> None:
         for pause_seconds in SWEEP_PAUSES_SECONDS:

@@ -17,6 +17,7 @@ from chainlit_dynamodb.dynamodb.expressions import Update
 from chainlit_dynamodb.errors import TransientError
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import CREATED_AT, ID, IDENTIFIER, METADATA, Key, user_key
+from chainlit_dynamodb.unheard import leave_unheard
 
 CACHE_SECONDS: Final = 2.0
 PATIENCE_SECONDS: Final = 1.0
@@ -110,7 +111,7 @@ class Users:
         task = self._reads.get(identifier)
         if task is None or task.get_loop() is not asyncio.get_running_loop():
             task = self._reads[identifier] = asyncio.create_task(self._read(identifier, key))
-            task.add_done_callback(_consume)
+            task.add_done_callback(leave_unheard)
         return task
 
     async def _read(self, identifier: str, key: Key) -> Item | None:
@@ -132,9 +133,3 @@ class Users:
         with suppress(ValueError):  # raised for a user larger than the whole cache
             self._known[identifier] = row
         self._identifiers[user_id_of(identifier, row)] = identifier
-
-
-def _consume(task: asyncio.Task[Any]) -> None:
-    """Keep asyncio quiet about a failure that nobody waits for any more."""
-    if not task.cancelled():
-        task.exception()

@@ -22,6 +22,7 @@ from chainlit_dynamodb.chat.errands import Errands
 from chainlit_dynamodb.chat.spill import Place, Spill
 from chainlit_dynamodb.errors import BacklogFullError, ChainlitDynamoDBError
 from chainlit_dynamodb.schema import Key
+from chainlit_dynamodb.unheard import leave_unheard
 
 logger = logging.getLogger("chainlit.DynamoDB")
 
@@ -308,7 +309,7 @@ async def outcome(taken: asyncio.Future[None] | None) -> None:
 
 def _future() -> asyncio.Future[None]:
     future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    future.add_done_callback(_consume)
+    future.add_done_callback(leave_unheard)
     return future
 
 
@@ -325,9 +326,3 @@ def _answer(done: asyncio.Future[None], error: BaseException | None) -> None:
 
 def _pass_on(done: asyncio.Future[None], source: asyncio.Future[None]) -> None:
     _answer(done, asyncio.CancelledError() if source.cancelled() else source.exception())
-
-
-def _consume(done: asyncio.Future[None]) -> None:
-    """Keep asyncio quiet about failures nobody awaits; they are logged already."""
-    if not done.cancelled():
-        done.exception()

@@ -6,18 +6,13 @@ import asyncio
 import base64
 import binascii
 import logging
-import os
-from contextlib import suppress
 from pathlib import Path
-from typing import Final
-from uuid import uuid4
 
 from chainlit_dynamodb.ciphers.aes import AesKey, cryptography
 from chainlit_dynamodb.errors import CipherError
+from chainlit_dynamodb.secret_file import make_once
 
 logger = logging.getLogger("chainlit.DynamoDB")
-
-_FOR_OWNER_ONLY: Final = 0o600
 
 
 class LocalKeys:
@@ -81,8 +76,8 @@ def _place(owner: str) -> bytes:
 
 def _masters_in(path: Path) -> list[AesKey]:
     try:
-        with suppress(FileExistsError):
-            _make(path)
+        if not path.exists():
+            make_once(path, base64.b64encode(AesKey.new().secret) + b"\n")
         lines = path.read_text("ascii").split()
         masters = [AesKey(base64.b64decode(line, validate=True)) for line in lines]
     except (OSError, UnicodeDecodeError, binascii.Error) as exc:
@@ -90,27 +85,3 @@ def _masters_in(path: Path) -> list[AesKey]:
     if not masters:
         raise CipherError(f"There is no key in {path}.")
     return masters
-
-
-def _make(path: Path) -> None:
-    """Make a file with a key, unless there is one. Another process sees it whole or not at all."""
-    if path.exists():
-        return
-    draft = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FOR_OWNER_ONLY), "wb") as file:
-            file.write(base64.b64encode(AesKey.new().secret) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

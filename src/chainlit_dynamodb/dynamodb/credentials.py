@@ -20,6 +20,7 @@ from botocore.session import Session
 from chainlit_dynamodb.dynamodb.retry import is_transient
 from chainlit_dynamodb.errors import ChainlitDynamoDBError, CredentialsError, TransientError
 from chainlit_dynamodb.log_lines import unlogged
+from chainlit_dynamodb.unheard import leave_unheard
 
 NO_CREDENTIALS: Final = (
     "No AWS credentials found. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, log in with "
@@ -85,7 +86,7 @@ class AwsCredentials:
         renewal = self._renewal
         if renewal is None or renewal.done() or renewal.get_loop() is not asyncio.get_running_loop():
             renewal = self._renewal = asyncio.create_task(self._renew())
-            renewal.add_done_callback(_consume)
+            renewal.add_done_callback(leave_unheard)
         return renewal
 
     async def _renew(self) -> Key:
@@ -119,9 +120,3 @@ def credentials_failure(error: Exception) -> ChainlitDynamoDBError:
     if is_refusal or isinstance(error, _WITHOUT_REMEDY):
         return CredentialsError(f"AWS credentials could not be loaded: {kind} {code}".rstrip())
     return TransientError(_OPERATION, kind, "AWS credentials could not be loaded this time")
-
-
-def _consume(renewal: asyncio.Task[Key]) -> None:
-    """Keep asyncio quiet about a renewal that failed while the old key is still good."""
-    if not renewal.cancelled():
-        renewal.exception()

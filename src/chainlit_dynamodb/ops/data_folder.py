@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from chainlit_dynamodb.errors import ConfigurationError
-from chainlit_dynamodb.storage.secret_file import kept_secret
+from chainlit_dynamodb.secret_file import kept_secret
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from chainlit_dynamodb.errors import ConfigurationError
 from chainlit_dynamodb.storage.azure_account import Access, Account, require_sdk
 from chainlit_dynamodb.storage.signed_url import SignedURL
+from chainlit_dynamodb.unheard import leave_unheard
 
 SLICE_BYTES: Final = 64 * 1024
 CONNECT_TIMEOUT_SECONDS: Final = 5
@@ -227,7 +228,7 @@ class _DelegationKeys:
         renewal = self._renewal
         if renewal is None or (renewal.done() and time.monotonic() - self._failed_at > FAILURE_SECONDS):
             renewal = self._renewal = asyncio.ensure_future(self._renew(fetch))
-            renewal.add_done_callback(_look_at)
+            renewal.add_done_callback(leave_unheard)
         return renewal
 
     async def _renew(self, fetch: Callable[[datetime, datetime], Awaitable[Any]]) -> _Key:
@@ -239,12 +240,6 @@ class _DelegationKeys:
             self._failed_at = time.monotonic()
             raise
         return key
-
-
-def _look_at(renewal: asyncio.Task[_Key]) -> None:
-    """Take a failure as seen: who needed the key was told, and the old one may do."""
-    if not renewal.cancelled():
-        renewal.exception()
 
 
 def utc_now() -> datetime:

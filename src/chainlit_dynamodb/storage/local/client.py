@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from chainlit_dynamodb.errors import ConfigurationError
+from chainlit_dynamodb.secret_file import MIN_SECRET_BYTES
 from chainlit_dynamodb.storage.base import StorageClient
 from chainlit_dynamodb.storage.cors import CorsCheck, checked_origin
 from chainlit_dynamodb.storage.headers import FileHeaders
@@ -15,7 +16,6 @@ from chainlit_dynamodb.storage.local.open_clients import serve, stop_serving
 from chainlit_dynamodb.storage.local.route import register_files_route
 from chainlit_dynamodb.storage.local.signed_urls import SignedURLs
 from chainlit_dynamodb.storage.names import checked_key
-from chainlit_dynamodb.storage.secret_file import MIN_SECRET_BYTES
 from chainlit_dynamodb.storage.signed_url import SignedURL
 from chainlit_dynamodb.storage.url import StorageURL
 

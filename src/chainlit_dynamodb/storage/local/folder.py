@@ -12,7 +12,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import IO
 
-from chainlit_dynamodb.storage.secret_file import kept_secret
+from chainlit_dynamodb.secret_file import kept_secret
 
 
 @dataclass(frozen=True)

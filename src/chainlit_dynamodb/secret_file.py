@@ -28,16 +28,25 @@ def kept_secret(path: Path) -> bytes:
     """
     with suppress(FileNotFoundError):
         return _checked(path)
+    make_once(path, secrets.token_hex(MIN_SECRET_BYTES).encode())
+    return _checked(path)
+
+
+def make_once(path: Path, secret: bytes) -> None:
+    """Make a file that only its owner reads, unless there is one. It is on the disk before anybody can find it.
+
+    Raises:
+        OSError: The disk refused.
+    """
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     try:
-        _write_synced(draft, secrets.token_hex(MIN_SECRET_BYTES).encode())
+        _write_synced(draft, secret)
         # Of several processes that start together, one links its draft and the others read that one.
         with suppress(FileExistsError):
             os.link(draft, path)
     finally:
         draft.unlink(missing_ok=True)
     _sync_folder(path.parent)
-    return _checked(path)
 
 
 def _checked(path: Path) -> bytes:
