@@ -24,7 +24,7 @@ _WIRE: Final = (
 """Who logs at DEBUG what no log should hold. Azure's SDKs do so only where `logging_enable` is asked for."""
 
 # Control characters, C1 included, line and paragraph separators, marks that turn text around, lone surrogates.
-_UNFIT: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+UNFIT: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 _is_unlogged: Final = ContextVar("chainlit_dynamodb_is_unlogged", default=False)
 
@@ -36,10 +36,10 @@ class OneLine(logging.Filter):
         """Let the record pass, in one line."""
         try:
             message = record.getMessage()
-        except Exception:  # noqa: BLE001 - logging itself says so, where it writes the record
+        except Exception:  # noqa: BLE001 - arguments may raise anything as text; logging itself says so, later
             return True
-        if _UNFIT.search(message):
-            record.msg, record.args = _UNFIT.sub(_escaped, message), ()
+        if UNFIT.search(message):
+            record.msg, record.args = UNFIT.sub(_escaped, message), ()
         return True
 
 

@@ -206,7 +206,8 @@ class Elements:
             logger.error("Not stored: %s %s: %s", key.pk, key.sk, exc)
             exc.is_logged = True
             if await self._went_meanwhile(key, fields):
-                await self._drop_refused(file)
+                with suppress(StorageError):  # it may be that only the answer was lost
+                    await self._drop(file.object_key)
             elif not row and not isinstance(exc, TransientStorageError):  # else nor would it take the deletion
                 await self._withdraw(key, file)
             raise
@@ -222,15 +223,10 @@ class Elements:
             return exc.item
         return {}
 
-    async def _drop_refused(self, file: File) -> None:
-        """Delete a file whose upload failed, after its row is gone: it may be that only the answer was lost."""
-        with suppress(StorageError):
-            await self._files.delete(file.object_key, may_be_missing=True)
-
     async def _withdraw(self, key: Key, file: File) -> None:
         """Take an announcement back. It may be that only the answer was lost, so the file goes first; if it can."""
         with suppress(StorageError, ConditionFailedError):
-            await self._files.delete(file.object_key, may_be_missing=True)
+            await self._drop(file.object_key)
             await self._rows.delete(key, condition=all_of(exists(ANNOUNCED_AT), missing(TYPE), missing(BURIED_AT)))
 
     async def _hear_of_owner(self, thread_id: str, askers: frozenset[Asker]) -> None:

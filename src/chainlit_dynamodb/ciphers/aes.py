@@ -7,6 +7,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
+from chainlit_dynamodb.dynamodb.packing import KEY_ID_BYTES
 from chainlit_dynamodb.errors import CipherError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 """Drawn at random: a key may seal four thousand million values."""
-_ID_BYTES: Final = 4
 
 
 class AesKey:
@@ -36,7 +36,7 @@ class AesKey:
         if len(secret) != KEY_BYTES:
             raise CipherError(f"A key must have {KEY_BYTES} bytes, and this one has {len(secret)}.")
         self.secret = secret
-        self.id = blake2b(secret, digest_size=_ID_BYTES, person=b"key id").digest()
+        self.id = blake2b(secret, digest_size=KEY_ID_BYTES, person=b"key id").digest()
         aes, self._refusal = cryptography()
         self._aes = aes(secret)
 

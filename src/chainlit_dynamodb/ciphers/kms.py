@@ -109,7 +109,7 @@ class KmsKeys:
                 continue
             secret: bytes = answer["Plaintext"]
             return secret
-        raise CipherError(f"None of {' nor '.join(self._key_ids)} has wrapped this key of user {owner!r}.")
+        raise CipherError(f"None of {', '.join(self._key_ids)} has wrapped this key of user {owner!r}.")
 
     async def rewrap(self, wrapped: bytes, owner: str) -> bytes:
         """Return the same key, wrapped with the KMS key for new ones. Cost: as `unwrap`, and a request to KMS."""

@@ -26,6 +26,8 @@ _SEALED_MAGIC: Final = b"\x00cds"
 KEY_ID_BYTES: Final = 4
 _HEADER: Final = struct.Struct(">4sBQ")
 _NOTE: Final = struct.Struct(">16sI16s")
+PLAIN_BYTES: Final = b"\x01"
+"""In front of bytes that are to stay bytes, so that they are not taken for a value, whatever they begin with."""
 _MAX_PARTS: Final = 100_000
 """As many as part numbers have room for."""
 _OBJECTS_PER_JSON: Final = 4

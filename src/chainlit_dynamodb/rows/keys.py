@@ -21,7 +21,7 @@ from chainlit_dynamodb.ciphers.aes import AesKey
 from chainlit_dynamodb.ciphers.provider import KeyProvider
 from chainlit_dynamodb.dynamodb.codec import Item
 from chainlit_dynamodb.dynamodb.expressions import Condition, equals, missing
-from chainlit_dynamodb.dynamodb.packing import Sealed
+from chainlit_dynamodb.dynamodb.packing import PLAIN_BYTES, Sealed
 from chainlit_dynamodb.dynamodb.retry import Retries, RetryPolicy
 from chainlit_dynamodb.dynamodb.table import BATCH_GET_KEYS, Table, chunks
 from chainlit_dynamodb.errors import CipherError, ConditionFailedError, TransientError
@@ -45,8 +45,6 @@ CACHE_SECONDS: Final = 300.0
 """An erased key is known to other processes for so long."""
 CACHED_KEYS: Final = 10_000
 _TRIES: Final = 20
-_PLAIN_BYTES: Final = b"\x01"
-"""In front of what a provider gave, so that it is not taken for a value of this package."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +172,7 @@ class Keyring:
             return False
         owner, wrapped = parse_user_pk(pk), _provided(pk, record)
         again = await self._retries.run(policy, self._provider.rewrap, wrapped, owner)
-        await self._put(pk, {WRAPPED_KEY: _PLAIN_BYTES + again}, record)
+        await self._put(pk, {WRAPPED_KEY: PLAIN_BYTES + again}, record)
         return True
 
     def _lock(self, pk: str) -> asyncio.Lock:
@@ -202,7 +200,7 @@ class Keyring:
             policy = self._wrapped.retry.write
             secret, wrapped = await self._retries.run(policy, self._provider.new_key, parse_user_pk(pk))
             made = _Held(AesKey(secret), pk)
-            await self._put(pk, {WRAPPED_KEY: _PLAIN_BYTES + wrapped}, record)
+            await self._put(pk, {WRAPPED_KEY: PLAIN_BYTES + wrapped}, record)
         else:
             owner = owner or await self._owner_of(pk)
             made = _Held(held.key if held else AesKey.new(), owner)
@@ -270,14 +268,14 @@ def _provided(pk: str, record: Item) -> bytes:
     wrapped = record.get(WRAPPED_KEY)
     if not isinstance(wrapped, str):
         raise _damaged(pk)
-    return base64.b64decode(wrapped)[len(_PLAIN_BYTES) :]
+    return base64.b64decode(wrapped)[len(PLAIN_BYTES) :]
 
 
 def _unchanged(pk: str, record: Item) -> Condition:
     if not record:
         return missing(PK)
     is_users = is_user_pk(pk)
-    return equals(WRAPPED_KEY, _PLAIN_BYTES + _provided(pk, record) if is_users else record.get(WRAPPED_KEY))
+    return equals(WRAPPED_KEY, PLAIN_BYTES + _provided(pk, record) if is_users else record.get(WRAPPED_KEY))
 
 
 def _damaged(pk: str) -> CipherError:

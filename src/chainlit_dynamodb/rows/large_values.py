@@ -20,7 +20,16 @@ from uuid import uuid4
 
 from chainlit_dynamodb.dynamodb.codec import MAX_INLINE_BYTES, Item, weight_bytes
 from chainlit_dynamodb.dynamodb.expressions import Update, all_of, begins_with, equals
-from chainlit_dynamodb.dynamodb.packing import MAX_INFLATED_BYTES, UNREADABLE, Packed, Sealed, Split, pack, split
+from chainlit_dynamodb.dynamodb.packing import (
+    MAX_INFLATED_BYTES,
+    PLAIN_BYTES,
+    UNREADABLE,
+    Packed,
+    Sealed,
+    Split,
+    pack,
+    split,
+)
 from chainlit_dynamodb.dynamodb.retry import RetryPolicy
 from chainlit_dynamodb.dynamodb.table import Query, Table, chunks
 from chainlit_dynamodb.errors import CipherError
@@ -56,8 +65,6 @@ STRAY_SECONDS: Final = 7200
 """Longer than a write is tried and clocks differ: a part that no row names by then never will be."""
 MAX_READ_INFLATED_BYTES: Final = 4 * MAX_INFLATED_BYTES
 """More than this no browser opens; what would exceed it is taken for damaged."""
-_PLAIN_BYTES: Final = b"\x01"
-"""In front of a part's bytes, so that they are not taken for a packed value, whatever they begin with."""
 
 
 @dataclass(frozen=True)
@@ -311,7 +318,7 @@ def _is_named(fitted: Fitted, row: Item) -> bool:
 
 def _part(key: Key, name: str, note: Split, number: int, content: bytes) -> Item:
     place = part_key(key, name, note.generation, number).attributes()
-    return {**place, PART_DATA: _PLAIN_BYTES + content}
+    return {**place, PART_DATA: PLAIN_BYTES + content}
 
 
 def _keys_of(key: Key, name: str, note: Split) -> list[Key]:
@@ -352,7 +359,7 @@ def _join(note: Split, found: list[Any]) -> Packed | None:
 
 def _content(data: Any) -> bytes | None:
     try:
-        return base64.b64decode(data, validate=True)[len(_PLAIN_BYTES) :] if isinstance(data, str) else None
+        return base64.b64decode(data, validate=True)[len(PLAIN_BYTES) :] if isinstance(data, str) else None
     except binascii.Error:
         return None
 

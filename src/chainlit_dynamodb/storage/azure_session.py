@@ -236,7 +236,7 @@ class _DelegationKeys:
         ends = now + self._lifetime + KEY_SPARE
         try:
             key = self._key = _Key(await fetch(now - CLOCK_SKEW, ends), ends)
-        except BaseException:  # raised again
+        except BaseException:  # also cancellation: the next attempt waits a moment; raised again
             self._failed_at = time.monotonic()
             raise
         return key

@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import quote
 
 from chainlit_dynamodb.errors import StorageError
+from chainlit_dynamodb.log_lines import UNFIT
 
 DEFAULT_MIME: Final = "application/octet-stream"
 MAX_FILE_NAME: Final = 200
@@ -19,8 +20,6 @@ MAX_FILE_EXTENSION: Final = 20
 _ATTR_CHARS: Final = "!#$&+^`|"
 _UNSAFE_IN_QUOTED_STRING: Final = re.compile(r"[^ -~]|[\"\\%/]")
 _PATH_SEPARATORS: Final = re.compile(r"[/\\]")
-# Control characters, line separators, lone surrogates, and the marks that show `exe.pdf` as `fdp.exe`.
-_UNFIT_FOR_NAMES: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _ACTIVE_TYPE: Final = re.compile(
     r"[^/]+/(?:x-)?(?:html|xml|xsl|rdf|.+\+xml|(?:java|ecma|j|live)script[\d.]*|mixed-replace)", re.I
 )
@@ -109,7 +108,8 @@ def content_disposition(file_name: str, *, inline: bool = False) -> str:
 
 
 def _presentable(file_name: str) -> str:
-    name = _UNFIT_FOR_NAMES.sub("", _PATH_SEPARATORS.sub("_", file_name)).strip()
+    # What is unfit for a line is so for a name: the marks that turn text around show `exe.pdf` as `fdp.exe`.
+    name = UNFIT.sub("", _PATH_SEPARATORS.sub("_", file_name)).strip()
     if len(name) > MAX_FILE_NAME:
         extension = Path(name).suffix[:MAX_FILE_EXTENSION]
         name = name[: MAX_FILE_NAME - len(extension)] + extension
