@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import boto3
 import pytest
 
+from chainlit_dynamodb.ops.create_table import create_table
 from tests.cli.processes import PATIENCE_SECONDS, Served
 from tests.ports import free_port
 
@@ -17,6 +20,14 @@ COMMAND = [sys.executable, "-m", "chainlit_dynamodb.cli.main"]
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 Serve = Callable[..., Served]
+
+
+@pytest.fixture
+def table(ministack_url: str) -> str:
+    """An empty table."""
+    name = f"cli-{uuid.uuid4().hex}"
+    create_table(boto3.client("dynamodb", endpoint_url=ministack_url), name)
+    return name
 
 
 @pytest.fixture

@@ -15,12 +15,10 @@ from typing import Any
 import aiohttp
 import boto3
 import pytest
-import socketio
 
-from chainlit_dynamodb.ops.create_table import create_table
 from tests.cli.conftest import Serve
+from tests.cli.pages import open_page, say
 from tests.cli.processes import Served
-from tests.contract.chats import message
 from tests.outages import CutOff, engine_to_cut_off
 
 ROOT = Path(__file__).parents[2]
@@ -34,14 +32,6 @@ WRITE_SECONDS = 0.4
 Rows = Callable[[], list[dict[str, Any]]]
 
 pytestmark = pytest.mark.timeout(60)
-
-
-@pytest.fixture
-def table(ministack_url: str) -> str:
-    """An empty table."""
-    name = f"stop-{uuid.uuid4().hex}"
-    create_table(boto3.client("dynamodb", endpoint_url=ministack_url), name)
-    return name
 
 
 @pytest.fixture
@@ -119,11 +109,5 @@ async def test_the_end_of_a_chat_takes_its_time_and_is_stored(
 
 async def say_hello(served: Served, http: aiohttp.ClientSession) -> None:
     """Be a page that sent a message and was answered."""
-    page, is_answered = socketio.AsyncClient(reconnection=False, http_session=http), asyncio.Event()
-    page.on("task_end", lambda *_: is_answered.set())
-    session = {"sessionId": str(uuid.uuid4()), "clientType": "webapp", "userEnv": "{}", "chatProfile": ""}
-    address = f"http://127.0.0.1:{served.port}"
-    await page.connect(address, auth=session, socketio_path="/ws/socket.io", transports=["websocket"])
-    await page.emit("connection_successful")
-    await page.emit("client_message", {"message": message(str(uuid.uuid4()), threadId=""), "fileReferences": []})
-    await asyncio.wait_for(is_answered.wait(), 10)
+    page = await open_page(f"http://127.0.0.1:{served.port}", http, str(uuid.uuid4()))
+    await say(page, "hello", timeout_seconds=10)

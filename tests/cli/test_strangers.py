@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import boto3
 import pytest
 import socketio
 
 from chainlit_dynamodb import DynamoDBDataLayer
-from chainlit_dynamodb.ops.create_table import create_table
 from tests.cli.conftest import Serve
+from tests.cli.pages import open_page, say
 from tests.cli.processes import Served
 from tests.contract.chats import enter_bot, leave, message, person, tool
 
@@ -28,6 +27,7 @@ MB = 1024 * 1024
 DELAY_SECONDS = 1.0
 """What a machine that runs other tests, too, may add; docs/security.md has what was measured."""
 GROWTH_BYTES = 400 * MB
+ANSWER_SECONDS = 20.0
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -50,19 +50,7 @@ class Person:
 
     async def connect(self, thread_id: str = "") -> socketio.AsyncClient:
         """Open a page, of a chat if one is named."""
-        page = socketio.AsyncClient(reconnection=False, http_session=self.http)
-        session = {"sessionId": self.session_id, "clientType": "webapp", "userEnv": "{}", "threadId": thread_id}
-        await page.connect(self.address, auth=session, socketio_path="/ws/socket.io", transports=["websocket"])
-        await page.emit("connection_successful")
-        return page
-
-    async def say(self, page: socketio.AsyncClient, text: str) -> None:
-        """Say something, and wait for the answer."""
-        is_answered = asyncio.Event()
-        page.on("task_end", lambda *_: is_answered.set())
-        sent = message(str(uuid.uuid4()), threadId="", output=text)
-        await page.emit("client_message", {"message": sent, "fileReferences": []})
-        await asyncio.wait_for(is_answered.wait(), 20)
+        return await open_page(self.address, self.http, self.session_id, thread_id)
 
 
 @asynccontextmanager
@@ -76,13 +64,6 @@ async def logged_in(served: Served, name: str) -> AsyncIterator[Person]:
             assert answer.status == 200
         assert (await somebody.ask("GET", "/user"))[0] == 200
         yield somebody
-
-
-@pytest.fixture
-def table(ministack_url: str) -> str:
-    name = f"strangers-{uuid.uuid4().hex}"
-    create_table(boto3.client("dynamodb", endpoint_url=ministack_url), name)
-    return name
 
 
 @pytest.fixture
@@ -113,7 +94,7 @@ async def test_who_waits_in_a_bots_thread_gets_nothing_of_it(served: Served, bot
     async with logged_in(served, "alice") as alice, logged_in(served, "mallory") as mallory:
         page = await mallory.connect("channel-7")
         await store_chat(bot, "channel-7")
-        await mallory.say(page, "hi")
+        await say(page, "hi", timeout_seconds=ANSWER_SECONDS)
         await page.disconnect()
         assert (await mallory.ask("GET", "/project/thread/channel-7"))[0] == 401
         status, thread = await alice.ask("GET", "/project/thread/channel-7")
@@ -130,7 +111,7 @@ async def test_a_chat_whose_sharing_was_taken_back_stays_so_as_its_page_is_close
         assert (await alice.ask("PUT", "/project/thread/share", share))[0] == 200
         assert (await bob.ask("GET", "/project/share/t1"))[0] == 200
         page = await alice.connect("t1")
-        await alice.say(page, "still there?")
+        await say(page, "still there?", timeout_seconds=ANSWER_SECONDS)
         await alice.ask("PUT", "/project/thread/share", {**share, "isShared": False})
         await page.disconnect()
         await eventually_left(alice)
@@ -156,7 +137,7 @@ async def test_who_has_a_share_link_changes_nothing(served: Served, bot: DynamoD
         _, before = await mallory.ask("GET", "/project/share/t1")
         feedback_id = before["steps"][1]["feedback"]["id"]
         page = await mallory.connect()
-        await mallory.say(page, "hi")
+        await say(page, "hi", timeout_seconds=ANSWER_SECONDS)
         element = {"id": "e1", "type": "custom", "name": "X", "display": "inline", "threadId": "t1", "forId": "t1-s2"}
         attacks = [
             ("PUT", "/feedback", {"feedback": {**opinion, "value": 0}, "sessionId": mallory.session_id}),

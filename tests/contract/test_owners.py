@@ -34,11 +34,6 @@ MALLORY = person("mallory")
 Rows = Callable[[], list[dict[str, Any]]]
 
 
-@pytest.fixture
-def storage(tmp_path: Any) -> LocalStorageClient:
-    return LocalStorageClient(tmp_path / "files")
-
-
 def chart(element_id: str = "e1", thread_id: str = "t1") -> Any:
     return CustomElement(id=element_id, name="Chart", props={"n": 1}, for_id="s1", thread_id=thread_id)
 

@@ -178,12 +178,17 @@ async def test_a_file_that_waits_outlasts_its_session(make_layer: MakeLayer, awa
     assert b"of a session" in {path.read_bytes() for path in away.path.rglob("*") if path.is_file()}
 
 
-async def test_a_deletion_outlasts_an_outage(make_layer: MakeLayer, away: Away, rows: Rows) -> None:
-    refusal, away.error = away.error, None
-    layer = make_layer(storage_provider=away)
+async def a_chat_with_a_file(make_layer: MakeLayer, storage: Away) -> Any:
+    layer = make_layer(storage_provider=storage)
     await start_thread(layer)
     await layer.create_step(message("s1"))
     await layer.create_element(text())
+    return layer
+
+
+async def test_a_deletion_outlasts_an_outage(make_layer: MakeLayer, away: Away, rows: Rows) -> None:
+    refusal, away.error = away.error, None
+    layer = await a_chat_with_a_file(make_layer, away)
     away.error = refusal
     deleting = asyncio.create_task(layer.delete_step("s1"))
     await asyncio.sleep(0.2)
@@ -195,10 +200,7 @@ async def test_a_deletion_outlasts_an_outage(make_layer: MakeLayer, away: Away, 
 
 async def test_a_deleted_element_is_not_shown_while_the_storage_is_away(make_layer: MakeLayer, away: Away) -> None:
     refusal, away.error = away.error, None
-    layer = make_layer(storage_provider=away)
-    await start_thread(layer)
-    await layer.create_step(message("s1"))
-    await layer.create_element(text())
+    layer = await a_chat_with_a_file(make_layer, away)
     away.error = refusal
     deleting = asyncio.create_task(layer.delete_element("e1"))
     await asyncio.sleep(0.2)
@@ -221,10 +223,7 @@ async def test_a_file_that_could_not_be_deleted_goes_with_the_next_deletion(
     make_layer: MakeLayer, away: Away, what: str
 ) -> None:
     away.error = None
-    layer = make_layer(storage_provider=away)
-    await start_thread(layer)
-    await layer.create_step(message("s1"))
-    await layer.create_element(text())
+    layer = await a_chat_with_a_file(make_layer, away)
     away.error = StorageError("forbidden")
     with pytest.raises(StorageError):
         await layer.delete_element("e1")
