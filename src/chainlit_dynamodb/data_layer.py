@@ -37,15 +37,12 @@ from chainlit_dynamodb.ciphers.provider import KeyProvider
 from chainlit_dynamodb.closing import Closing
 from chainlit_dynamodb.decorators import (
     awaited,
-    in_a_moment,
     in_a_request,
     in_background,
-    in_time,
     missing_if_impossible,
     no_threads,
     nothing,
     queued,
-    told,
 )
 from chainlit_dynamodb.dynamodb.connect import make_transport
 from chainlit_dynamodb.dynamodb.given_client import DynamoDBClient
@@ -179,7 +176,9 @@ class DynamoDBDataLayer(BaseDataLayer):
         Cost: about 4 read units and 4 to 8 write units.
         """
         step_id, thread_id, value, comment = feedback_of(feedback)
-        storing = partial(self._store.feedback.upsert, step_id, thread_id, askers=session.askers_of_feedback())
+        storing = partial(
+            self._store.feedback.upsert, step_id, thread_id, askers=session.askers_of_feedback(thread_id)
+        )
         found = None if value is None else await storing(value, comment)
         if found is None:
             logger.warning("Feedback for an unknown step is not stored")
@@ -194,7 +193,7 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: about 4 read units and 4 write units.
         """
-        return await self._store.feedback.delete(id_of(feedback_id), askers=session.askers_of_feedback())
+        return await self._store.feedback.delete(id_of(feedback_id), askers=session.askers_of_feedback(None))
 
     @queued
     @in_background
@@ -242,7 +241,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         """
         thread_id = session.current_thread_id() if thread_id is None else id_of(thread_id)
         askers = session.askers_of_element(thread_id)
-        await in_a_moment(self.patience, self._store.elements.delete(thread_id, id_of(element_id), askers=askers))
+        await self.patience.in_a_moment(self._store.elements.delete(thread_id, id_of(element_id), askers=askers))
 
     @queued
     @in_background
@@ -254,7 +253,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         fields, stamp, moment = step_fields(step_dict), stamp or self.next_stamp(), clock.now()
         thread_id = fields["threadId"]
         moves = fields.get("type") == USER_MESSAGE and not self._store.threads.is_moving(thread_id)
-        place, askers, findable = (thread_id, fields["id"]), session.askers(), session.is_without_browser()
+        place, askers, findable = (thread_id, fields["id"]), session.askers(thread_id), session.is_without_browser()
         storing = self._store.steps.create(*place, fields, stamp=stamp, findable=findable, askers=askers)
         del step_dict, fields  # while it waits, nothing but the write path holds what is written
         if await storing and moves:
@@ -269,7 +268,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         Cost: 1 write unit per KB of the row, however many updates were merged.
         """
         fields = step_fields(step_dict)
-        thread_id, askers = fields["threadId"], session.askers()
+        thread_id, askers = fields["threadId"], session.askers(fields["threadId"])
         storing = self._store.steps.update(thread_id, fields["id"], fields, stamp=stamp, askers=askers)
         favorite = step_metadata(step_dict).get(FAVORITE)
         if isinstance(favorite, bool) and not hasattr(BaseDataLayer, "set_step_favorite"):
@@ -288,8 +287,8 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: 1 read unit per 4 KB, 1 write unit per KB, and a read of the thread's elements.
         """
-        near, askers = session.current_thread_id(), session.askers()
-        await self._store.steps.delete_by_id(id_of(step_id), near=near, askers=askers)
+        near = session.current_thread_id()
+        await self._store.steps.delete_by_id(id_of(step_id), near=near, askers=session.askers(near))
 
     @missing_if_impossible(str)
     @awaited
@@ -342,16 +341,17 @@ class DynamoDBDataLayer(BaseDataLayer):
         thread_id, name, user_id = id_of(thread_id), name_of(name), id_of(user_id) or None
         if user_id is None and name is not None:
             user_id = await session.owner_of_new_thread(thread_id, self.get_user)
+        owner = session.identifier_in_session(user_id) or self._store.users.identifier_of(user_id)
         writing = self._store.threads.update(
             thread_id,
             name=name,
             user_id=user_id,
-            user_identifier=session.identifier_in_session(user_id) or self._store.users.identifier_of(user_id),
+            user_identifier=owner,
             metadata=session.without_sharing(metadata_of(metadata)),
             tags=tags_of(tags),
-            askers=session.askers(),
+            askers=session.askers_of_update(thread_id, owner),
         )
-        await told(self.patience, "update_thread", writing, AFTER_READS_SECONDS)
+        await self.patience.of_caller("update_thread", writing, AFTER_READS_SECONDS)
 
     @missing_if_impossible(nothing)
     async def delete_thread(self, thread_id: str) -> None:
@@ -365,8 +365,8 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: a read of the whole thread twice, and 1 write unit per KB of each row.
         """
-        clearing = await in_time(self.patience, "delete_thread", self._store.deletion.begin(id_of(thread_id)))
-        await in_a_moment(self.patience, asyncio.shield(clearing), AWAITED_SECONDS)
+        clearing = await self.patience.in_time("delete_thread", self._store.deletion.begin(id_of(thread_id)))
+        await self.patience.in_a_moment(asyncio.shield(clearing), AWAITED_SECONDS)
 
     @missing_if_impossible(list)
     @awaited
@@ -381,9 +381,9 @@ class DynamoDBDataLayer(BaseDataLayer):
         """
         fields, favorite = step_fields(step_dict), favorite is True
         flagged = {**(dict_of(step_dict) or {}), "metadata": {**step_metadata(step_dict), FAVORITE: favorite}}
-        user_id, askers = session.current_user_id() or "", session.askers()
+        user_id, askers = session.current_user_id() or "", session.askers(fields["threadId"])
         setting = self._store.favorites.set(user_id, fields, favorite=favorite, askers=askers)
-        if await told(self.patience, "set_step_favorite", setting, AWAITED_SECONDS) is False:
+        if await self.patience.of_caller("set_step_favorite", setting, AWAITED_SECONDS) is False:
             logger.warning("set_step_favorite: there is no such step: %s", fields["id"])
         return cast("StepDict", flagged)
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 from chainlit.data.utils import queue_until_user_message
 from chainlit.types import PageInfo, PaginatedResponse, ThreadDict
-from fastapi import HTTPException
+from chainlit.user import PersistedUser
 
-from chainlit_dynamodb.errors import ChainlitDynamoDBError, InvalidIdError, TransientError
-from chainlit_dynamodb.patience import A_MOMENT_SECONDS, AWAITED_SECONDS, Patience
-from chainlit_dynamodb.session import in_session, note_requester, waits_for_visitor
+from chainlit_dynamodb.errors import ChainlitDynamoDBError, InvalidIdError
+from chainlit_dynamodb.patience import AWAITED_SECONDS, Patience
+from chainlit_dynamodb.session import note_requester, waits_for_visitor
 
 logger = logging.getLogger("chainlit.DynamoDB")
 
@@ -90,29 +88,19 @@ def _id_of(subject: Any = None) -> str:
     return found[:_SHOWN_ID_CHARS] if isinstance(found, str) else "?"
 
 
-class UnansweredError(TransientError, HTTPException):
-    """Nobody waits any longer. Behind an HTTP route it is an answer, 503 with a message, and no traceback."""
-
-    def __init__(self, what: str, cause: TransientError | None = None) -> None:
-        """Name the method, and what went wrong, if that is known."""
-        detail = "DynamoDB does not answer. Try again in a moment."
-        Exception.__init__(self, f"{what}: {cause or detail}")
-        self.operation, self.code = what, cause.code if cause else "Timeout"
-        self.status_code, self.detail, self.headers = 503, detail, None
-
-    def __str__(self) -> str:
-        """Return the message, as of any other error."""
-        return str(self.args[0])
-
-
-def in_a_request(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Note whose the HTTP request is that reads a user first, in the task of the request itself."""
+def in_a_request(
+    method: Callable[P, Coroutine[Any, Any, PersistedUser | None]],
+) -> Callable[P, Coroutine[Any, Any, PersistedUser | None]]:
+    """Note whose the HTTP request is that reads a user, in the task of the request itself."""
 
     @wraps(method)
-    async def noting(*args: P.args, **kwargs: P.kwargs) -> T:
-        identifier = kwargs.get("identifier", args[-1])
-        note_requester(identifier if isinstance(identifier, str) else "")
-        return await method(*args, **kwargs)
+    async def noting(*args: P.args, **kwargs: P.kwargs) -> PersistedUser | None:
+        given = kwargs.get("identifier", args[-1])
+        identifier = given if isinstance(given, str) else ""
+        note_requester(identifier)
+        user = await method(*args, **kwargs)
+        note_requester(identifier, user.id if user else "")
+        return user
 
     return noting
 
@@ -128,59 +116,9 @@ def awaited(
     @wraps(method)
     async def ending(*args: P.args, **kwargs: P.kwargs) -> T:
         patience = cast("Patient", args[0]).patience
-        return await in_time(patience, method.__name__, method(*args, **kwargs), seconds)
+        return await patience.in_time(method.__name__, method(*args, **kwargs), seconds)
 
     return ending
-
-
-async def in_time(patience: Patience, what: str, work: Awaitable[T], seconds: float = AWAITED_SECONDS) -> T:
-    """Wait for what somebody awaits, until a clear error is better than to wait on.
-
-    Changes that the write path has taken over by then are tried on.
-
-    Args:
-        patience: Whether the server stops.
-        what: The method, for the message.
-        work: A read or a write.
-        seconds: How long it may take as a whole, however many requests it is.
-
-    Raises:
-        UnansweredError: The table has not answered.
-    """
-    try:
-        return await patience.wait(work, seconds)
-    except asyncio.TimeoutError as exc:
-        raise UnansweredError(what) from exc
-    except TransientError as exc:
-        raise UnansweredError(what, exc) from exc
-
-
-async def in_a_moment(patience: Patience, work: Awaitable[T], seconds: float = A_MOMENT_SECONDS) -> T | None:
-    """Wait a moment for what goes on by itself, then leave it.
-
-    Args:
-        patience: Whether the server stops.
-        work: It goes on though nobody waits for it.
-        seconds: How long to wait; by default as long as Chainlit may, where no person does.
-
-    Returns:
-        What came of it; `None` if that is not known yet.
-
-    Raises:
-        ChainlitDynamoDBError: It failed within that moment.
-    """
-    with suppress(asyncio.TimeoutError):
-        return await patience.wait(work, seconds)
-    return None
-
-
-async def told(patience: Patience, what: str, work: Awaitable[T], seconds: float) -> T | None:
-    """Wait for a change that goes on by itself: a moment in a session, where Chainlit waits, else as `in_time` does.
-
-    Returns:
-        What came of it; `None` if that is not known yet.
-    """
-    return await (in_a_moment(patience, work) if in_session() else in_time(patience, what, work, seconds))
 
 
 def missing_if_impossible(

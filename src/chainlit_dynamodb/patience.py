@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
+from fastapi import HTTPException
+
+from chainlit_dynamodb.errors import TransientError
+from chainlit_dynamodb.session import in_session
 from chainlit_dynamodb.unheard import leave_unheard
 
 AWAITED_SECONDS: Final = 20.0
@@ -20,6 +25,21 @@ AT_THE_END_SECONDS: Final = 0.5
 """What a table that works answers with ease."""
 
 T = TypeVar("T")
+
+
+class UnansweredError(TransientError, HTTPException):
+    """Nobody waits any longer. Behind an HTTP route it is an answer, 503 with a message, and no traceback."""
+
+    def __init__(self, what: str, cause: TransientError | None = None) -> None:
+        """Name the method, and what went wrong, if that is known."""
+        detail = "DynamoDB does not answer. Try again in a moment."
+        Exception.__init__(self, f"{what}: {cause or detail}")
+        self.operation, self.code = what, cause.code if cause else "Timeout"
+        self.status_code, self.detail, self.headers = 503, detail, None
+
+    def __str__(self) -> str:
+        """Return the message, as of any other error."""
+        return str(self.args[0])
 
 
 class Patience:
@@ -48,6 +68,51 @@ class Patience:
                 working.add_done_callback(leave_unheard)
                 working.cancel()
         raise asyncio.TimeoutError
+
+    async def in_time(self, what: str, work: Awaitable[T], seconds: float = AWAITED_SECONDS) -> T:
+        """Wait for what somebody awaits, until a clear error is better than to wait on.
+
+        Changes that the write path has taken over by then are tried on.
+
+        Args:
+            what: The method, for the message.
+            work: A read or a write.
+            seconds: How long it may take as a whole, however many requests it is.
+
+        Raises:
+            UnansweredError: The table has not answered.
+        """
+        try:
+            return await self.wait(work, seconds)
+        except asyncio.TimeoutError as exc:
+            raise UnansweredError(what) from exc
+        except TransientError as exc:
+            raise UnansweredError(what, exc) from exc
+
+    async def in_a_moment(self, work: Awaitable[T], seconds: float = A_MOMENT_SECONDS) -> T | None:
+        """Wait a moment for what goes on by itself, then leave it.
+
+        Args:
+            work: It goes on though nobody waits for it.
+            seconds: How long to wait; by default as long as Chainlit may, where no person does.
+
+        Returns:
+            What came of it; `None` if that is not known yet.
+
+        Raises:
+            ChainlitDynamoDBError: It failed within that moment.
+        """
+        with suppress(asyncio.TimeoutError):
+            return await self.wait(work, seconds)
+        return None
+
+    async def of_caller(self, what: str, work: Awaitable[T], seconds: float) -> T | None:
+        """Wait for a change that goes on by itself: a moment in a session, where Chainlit waits, else as `in_time`.
+
+        Returns:
+            What came of it; `None` if that is not known yet.
+        """
+        return await (self.in_a_moment(work) if in_session() else self.in_time(what, work, seconds))
 
     def end(self) -> None:
         """Let go, within a moment, whoever waits or comes to wait in this event loop."""

@@ -41,7 +41,7 @@ class PatientAttachments:
         self._retries = Retries("files", service="The storage", transient=TransientStorageError)
         self._uploads, self._deletions = _Slots(CONCURRENCY), _Slots(CONCURRENT_DELETIONS)
         self._room = WaitingRoom()
-        self._life = 1
+        self._life = 1  # from opening to closing; what began in an earlier one gives up
         self._is_closed = False
 
     def kept(self, file: File) -> AbstractAsyncContextManager[None]:

@@ -77,6 +77,8 @@ STAMP: Final = "_stamp"
 FAVORITE_STAMP: Final = "_favoriteStamp"
 BURIED_AT: Final = "_buriedAt"
 """On what is left of a deleted step or element: when it was deleted, in seconds since 1970."""
+EDITED_AT: Final = "_editedAt"
+"""On a user's message: when it was last changed, which is what an edit does."""
 ANNOUNCED_AT: Final = "_announcedAt"
 """On an element with a file: when its file went on its way, in seconds since 1970."""
 NEVER_STORED: Final = "_neverStored"
@@ -106,6 +108,7 @@ LEFT_OPEN: Final = KEY_ATTRIBUTES | {
     STAMP,
     FAVORITE_STAMP,
     BURIED_AT,
+    EDITED_AT,
     ANNOUNCED_AT,
     NEVER_STORED,
     ORDER,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 from chainlit.context import ChainlitContextException, context
 from chainlit.session import HTTPSession, WebsocketSession
@@ -18,7 +19,16 @@ _SESSION_ENTRIES: Final = frozenset({"chat_profile", "chat_settings", "client_ty
 """What Chainlit puts into the metadata of every session (`session.to_persistable`)."""
 _SHARING_ENTRIES: Final = frozenset({"is_shared", "shared_at"})
 
-_requester: ContextVar[str | None] = ContextVar("requester", default=None)
+
+class _Gift(NamedTuple):
+    """A thread that the app has given to somebody else in a session."""
+
+    thread_id: str
+    owner: str
+
+
+_requester: ContextVar[frozenset[str] | None] = ContextVar("requester", default=None)
+_gifts: Final[WeakKeyDictionary[WebsocketSession, _Gift]] = WeakKeyDictionary()
 
 
 def current_user() -> User | PersistedUser | None:
@@ -63,15 +73,44 @@ def is_without_browser() -> bool:
     return isinstance(context.session, HTTPSession)
 
 
-def askers() -> frozenset[Asker]:
+def askers(thread_id: str) -> frozenset[Asker]:
     """Return who asks for a change: the visitor of a browser session.
 
     Nobody for a bot's session and outside of sessions. There it is Chainlit's routes, which have checked, or the app.
+
+    Args:
+        thread_id: The thread that is to change.
     """
-    session = context.session if in_session() else None
-    if not isinstance(session, WebsocketSession):
+    session = _browser_session()
+    if session is None:
         return frozenset()
-    return frozenset({Asker(session.user.identifier if session.user else "")})
+    names, gift = _names_of(session.user), _gifts.get(session)
+    return frozenset({Asker(names | {gift.owner} if gift is not None and gift.thread_id == thread_id else names)})
+
+
+def askers_of_update(thread_id: str, owner: str | None) -> frozenset[Asker]:
+    """Return who asks for the change of a thread. Where the app gives it away, its visitor may go on in it.
+
+    Chainlit itself names nobody but the session's user (`emitter.init_thread`).
+
+    Args:
+        thread_id: The thread.
+        owner: The identifier of whom it is given to; `None` if it is not.
+    """
+    asking, session = askers(thread_id), _browser_session()
+    if session is not None and owner and owner not in _names_of(session.user):
+        _gifts[session] = _Gift(thread_id, owner)
+    return asking
+
+
+def _browser_session() -> WebsocketSession | None:
+    session = context.session if in_session() else None
+    return session if isinstance(session, WebsocketSession) else None
+
+
+def _names_of(user: User | PersistedUser | None) -> frozenset[str]:
+    """Return under which names a thread is a user's: migrated users have an id that is not their identifier."""
+    return frozenset(filter(None, (getattr(user, "identifier", None), getattr(user, "id", None))))
 
 
 def askers_of_element(thread_id: str) -> frozenset[Asker]:
@@ -83,22 +122,31 @@ def askers_of_element(thread_id: str) -> frozenset[Asker]:
         thread_id: The thread that is named.
     """
     may_claim = thread_id == current_thread_id()
-    return frozenset(replace(asker, may_claim=may_claim) for asker in askers())
+    return frozenset(replace(asker, may_claim=may_claim) for asker in askers(thread_id))
 
 
-def askers_of_feedback() -> frozenset[Asker]:
+def askers_of_feedback(thread_id: str | None) -> frozenset[Asker]:
     """Return who gives feedback: the user of the HTTP request, which Chainlit's route does not compare with anything.
 
     Nobody for bots and apps without login.
+
+    Args:
+        thread_id: The thread, if it is known.
     """
-    identifier = _requester.get()
-    return askers() if in_session() or identifier is None else frozenset({Asker(identifier)})
+    names = _requester.get()
+    return askers(thread_id or "") if in_session() or names is None else frozenset({Asker(names)})
 
 
-def note_requester(identifier: str) -> None:
-    """Note whose the current HTTP request is: the first user that is read in it (`auth.authenticate_user`)."""
-    if _requester.get() is None:
-        _requester.set(identifier)
+def note_requester(*names: str) -> None:
+    """Note whose the current HTTP request is: the user that was read last in it (`auth.authenticate_user`).
+
+    Not the first: a server may run a request in the context of an earlier one on the same connection, as uvicorn does
+    after a large body, so what is there already may be another request's.
+
+    Args:
+        names: The user's identifier, and the id if it is known.
+    """
+    _requester.set(frozenset(filter(None, names)))
 
 
 def without_sharing(metadata: dict[str, Any] | None) -> dict[str, Any] | None:

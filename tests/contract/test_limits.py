@@ -72,6 +72,17 @@ async def test_more_elements_of_one_message_are_not_stored(layer: Any, monkeypat
     assert ELEMENTS_PER_MESSAGE == 1_000
 
 
+async def test_what_was_deleted_gives_its_room_in_a_message_back(layer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a widget that is taken away and shown again, each time with another id."""
+    monkeypatch.setattr("chainlit_dynamodb.chat.elements.ELEMENTS_PER_MESSAGE", 2)
+    await start_thread(layer)
+    for number in range(5):
+        await layer.create_element(CustomElement(id=f"e{number}", name="x", for_id="s1", thread_id="t1", props={}))
+        if number < 4:
+            await layer.delete_element(f"e{number}", "t1")
+    assert [e["id"] for e in (await layer.get_thread("t1"))["elements"]] == ["e4"]
+
+
 async def test_what_a_stranger_sends_takes_no_room_of_a_message(layer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chainlit_dynamodb.chat.elements.ELEMENTS_PER_MESSAGE", 2)
     await start_thread(layer)

@@ -11,8 +11,10 @@ import pytest
 from chainlit.context import init_http_context
 from chainlit.element import CustomElement, Text
 from chainlit.types import Feedback
+from chainlit.user import PersistedUser
 
 from chainlit_dynamodb import LocalStorageClient
+from chainlit_dynamodb.testing.transports import Gated
 from tests.contract.chats import (
     enter_bot,
     enter_chat,
@@ -27,6 +29,7 @@ from tests.contract.chats import (
     tool,
 )
 from tests.reliability.waiting import files_of
+from tests.wiring import wrap
 
 pytestmark = one_engine
 
@@ -139,6 +142,76 @@ async def test_a_bot_may_give_a_thread_to_somebody_else(layer: Any) -> None:
     await layer.create_step(message("s1"))
     thread = await layer.get_thread("t1")
     assert (thread["userIdentifier"], ids(thread["steps"])) == ("bob", ["s1"])
+
+
+async def test_who_has_lost_a_thread_deletes_nothing_there(
+    make_layer: Any, storage: LocalStorageClient, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chainlit_dynamodb.chat.tombstones.CHECK_EVERY_SECONDS", 0.1)
+    layer, other = make_layer(storage_provider=storage), make_layer(storage_provider=storage)
+    await alices_chat(layer)
+    enter_chat("t1")
+    await layer.create_element(note("e2"))
+    leave()
+    await other.update_thread("t1", user_id="bob")
+    before = rows()
+    gated = wrap(layer, lambda inner: Gated(inner, "UpdateItem"))
+    enter_chat("t1")
+    calls = [asyncio.create_task(layer.update_step(message("s1", output="written before he had it")))]
+    calls += [asyncio.create_task(layer.delete_step("s1"))]
+    await asyncio.sleep(0.2)
+    enter_bot("t1", person("bob"))
+    calls += [asyncio.create_task(layer.update_step(message("s1", output="of Bob's bot")))]
+    gated.gate.set()
+    await asyncio.gather(*calls)
+    assert (len(rows()), len(files_of(storage))) == (len(before), 1)
+    assert (await steps_of(layer))["s1"]["output"] == "of Bob's bot"
+
+
+async def test_an_app_that_gives_the_thread_of_a_session_away_may_go_on_in_it(layer: Any) -> None:
+    """As one without login that keeps all chats as one user's, or one that hands over to somebody else."""
+    for thread_id, visitor in (("t1", None), ("t2", person("alice"))):
+        enter_chat(thread_id, visitor)
+        await layer.create_step(message("s1", thread_id))
+        await layer.update_thread(thread_id, name="given", user_id="bob")
+        await layer.create_step(message("s2", thread_id))
+        await layer.update_thread(thread_id, metadata={"color": "red"})
+        thread = await layer.get_thread(thread_id)
+        assert (thread["userIdentifier"], ids(thread["steps"])) == ("bob", ["s1", "s2"])
+        assert thread["metadata"] == {"color": "red"}
+
+
+async def test_an_app_cannot_give_away_what_is_somebody_elses(layer: Any) -> None:
+    await start_thread(layer)
+    await start_thread(layer, "t2", user_id="bob")
+    enter_chat("t1", None)
+    await layer.update_thread("t1", user_id="bob")
+    await layer.create_step(message("s1"))
+    await layer.create_step(message("s1", "t2"))
+    assert (await layer.get_thread("t1"))["userIdentifier"] == "alice"
+    assert (await steps_of(layer), await steps_of(layer, "t2")) == ({}, {})
+
+
+MIGRATED = PersistedUser(id="0b5c", createdAt="2026-01-01T00:00:00.000000Z", identifier="alice")
+
+
+async def test_a_thread_that_names_its_owner_by_id_is_theirs(layer: Any) -> None:
+    """A fresh process does not know yet which identifier an id belongs to."""
+    await layer.update_thread("t1", name="of a task", user_id=MIGRATED.id)
+    enter_chat("t1", MIGRATED)
+    await layer.create_step(message("s1"))
+    assert list(await steps_of(layer)) == ["s1"]
+
+
+@pytest.mark.parametrize("owner", [{"NULL": True}, {"S": ""}])
+async def test_an_owner_that_is_empty_is_none(layer: Any, put_row: Any, owner: Any) -> None:
+    """So rows may be that other layers and scripts have made."""
+    await start_thread(layer)
+    leave()
+    put_row("THREAD#t9", "THREAD", id={"S": "t9"}, userId=owner)
+    enter_chat("t9")
+    await layer.update_thread("t9", name="hers", user_id="alice")
+    assert (await layer.get_thread("t9"))["userIdentifier"] == "alice"
 
 
 async def test_an_app_writes_to_others_threads_in_a_session_of_its_own(layer: Any) -> None:
@@ -283,14 +356,26 @@ async def test_each_request_is_its_own_users(layer: Any) -> None:
     assert [bool(answer) for answer in answers] == [True, False, False, True] * 5
 
 
-async def test_a_request_stays_its_users_whoever_else_the_app_reads(layer: Any) -> None:
+async def test_a_request_in_the_context_of_an_earlier_one_is_its_own_users(layer: Any) -> None:
+    """So uvicorn runs a request whose connection was paused by a large body, or that was sent before an answer."""
     await alices_chat(layer)
+    opinion = Feedback("s1", 0, "t1")
 
-    async def rate() -> Any:
-        await layer.get_user("alice")
-        return await layer.upsert_feedback(Feedback("s1", 0, "t1"))
+    async def next_of(identifier: str) -> Any:
+        return await requested(layer, identifier, lambda: layer.upsert_feedback(opinion))
 
-    assert await requested(layer, "mallory", rate) == ""
+    assert await requested(layer, "alice", lambda: next_of("mallory")) == ""
+    assert await requested(layer, "mallory", lambda: next_of("alice"))
+
+
+async def test_an_app_that_reads_one_user_after_another_rates_for_each(layer: Any) -> None:
+    await alices_chat(layer)
+    await start_thread(layer, "t2", user_id="bob")
+    await layer.create_step(tool("his", "t2"))
+    leave()
+    for user, step_id, thread_id in (("bob", "his", "t2"), ("alice", "s1", "t1")):
+        await layer.get_user(user)
+        assert await layer.upsert_feedback(Feedback(step_id, 1, thread_id))
 
 
 async def test_a_bots_feedback_is_nobodys_request(layer: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,7 +13,7 @@ from chainlit.types import Feedback
 from chainlit.user import User
 
 from chainlit_dynamodb.testing.transports import Counting
-from tests.contract.chats import message, one_engine, start_thread, tool
+from tests.contract.chats import enter_chat, message, one_engine, start_thread, tool
 from tests.wiring import wrap
 
 pytestmark = one_engine
@@ -69,6 +70,14 @@ async def test_the_first_write_of_a_thread_looks_once_whether_it_is_deleted(make
     counting = wrap(other, Counting)
     for number in range(3):
         await other.create_step(tool(f"s{number}"))
+    assert counting.counts == Counter({"GetItem": 1, "UpdateItem": 3})
+
+
+async def test_a_first_message_without_login_is_tried_once(make_layer: Any) -> None:
+    layer = make_layer()
+    counting = wrap(layer, Counting)
+    enter_chat("t1", None)
+    await asyncio.gather(layer.create_step(message("s1")), layer.update_thread("t1", name="hi"))
     assert counting.counts == Counter({"GetItem": 1, "UpdateItem": 3})
 
 

@@ -29,7 +29,7 @@ ALLOWED = {
     "chat": {"chat", "limits", "rows", "dynamodb", "schema", "errors", "unheard"},
     "storage": {"storage", "secret_file", "errors", "log_lines", "unheard"},
     "session": {"chat", "errors"},
-    "patience": {"unheard"},
+    "patience": {"session", "errors", "unheard"},
     "decorators": {"patience", "session", "errors"},
     "server_stop": set[str](),
     "closing": {"patience", "server_stop", "errors"},
@@ -60,7 +60,7 @@ ALLOWED = {
 SEEN_BY_CHAT = {"rows.rows", "rows.burial", "rows.transactions", "dynamodb.codec", "dynamodb.expressions"}
 # Of the ciphers, rows see what seals and who wraps keys, but nobody in particular.
 SEEN_BY_ROWS = {"ciphers.aes", "ciphers.provider"}
-PURE = ["schema", "chat.changes", "chat.presentation", "chat.cursors", "chat.clock"]
+PURE = ["schema", "chat.changes", "chat.presentation", "chat.assembly", "chat.cursors", "chat.clock"]
 PURE += ["dynamodb.codec", "dynamodb.expressions", "dynamodb.packing", "dynamodb.failures"]
 INPUT_AND_OUTPUT = {"asyncio", "aiohttp", "aiodynamo", "botocore", "http", "os", "socket", "subprocess", "threading"}
 STORAGE = sorted((SOURCE / "storage").rglob("*.py"))

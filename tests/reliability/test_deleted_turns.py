@@ -71,6 +71,14 @@ def run(step_id: str, created_at: str, parent: str = "user1") -> Any:
 
 async def an_edited_turn(layer: DynamoDBDataLayer, *, answers: tuple[str, ...] = ("answer2",)) -> None:
     """Store a message and two runs below it, each with a tool, and answers to be; edited as Chainlit does."""
+    await two_runs(layer)
+    for answer_id in {"answer1", "answer2"} - set(answers):
+        await layer.delete_step(answer_id)
+    await layer.update_step(message("user1", output="edited", createdAt="2026-11-01T10:01:00Z"))
+
+
+async def two_runs(layer: DynamoDBDataLayer) -> None:
+    """Store a message that was run twice, each time with a tool and an answer."""
     await start_thread(layer)
     await layer.create_step(message("user1", createdAt="2026-11-01T10:01:00Z"))
     for turn in (1, 2):
@@ -78,8 +86,6 @@ async def an_edited_turn(layer: DynamoDBDataLayer, *, answers: tuple[str, ...] =
         await layer.create_step(tool(f"tool{turn}", parentId=f"run{turn}", createdAt=f"2026-11-01T10:01:{turn}2Z"))
         answer = {"type": "assistant_message", "parentId": f"run{turn}", "createdAt": f"2026-11-01T10:01:{turn}3Z"}
         await layer.create_step(message(f"answer{turn}", **answer))
-    for answer_id in {"answer1", "answer2"} - set(answers):
-        await layer.delete_step(answer_id)
 
 
 async def test_the_run_that_an_edit_has_replaced_goes_with_its_tools_and_files(
@@ -102,6 +108,15 @@ async def test_a_run_whose_answer_is_there_stays_beside_a_later_one(layer: Any) 
 async def test_the_newest_run_stays_though_its_answer_is_not_there_yet(layer: Any) -> None:
     await an_edited_turn(layer, answers=())
     assert list(await steps_of(layer)) == ["user1", "run2", "tool2"]
+
+
+async def test_a_run_whose_answer_was_deleted_stays_where_its_message_was_not_edited(layer: Any) -> None:
+    """An app runs a message again by itself, after an error, or twice at a time; its answers may be elsewhere."""
+    await two_runs(layer)
+    await layer.delete_step("answer1")
+    for _ in range(2):
+        assert {"run1", "tool1", "run2"} <= (await steps_of(layer)).keys()
+        await asyncio.sleep(0.1)
 
 
 async def test_a_step_whose_answer_was_deleted_stays(layer: Any) -> None:

@@ -17,8 +17,20 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chainlit_dynamodb.dynamodb.codec import plain, weight_bytes
-from tests.unit.values import Colour, Level, Model, Mood, Pair, Raising, RaisingDict, any_text, anything, nested
+from chainlit_dynamodb.dynamodb.codec import is_heavier, plain, weight_bytes
+from tests.unit.values import (
+    Colour,
+    Level,
+    Model,
+    Mood,
+    Pair,
+    Raising,
+    RaisingDict,
+    any_text,
+    anything,
+    nested,
+    plain_values,
+)
 
 
 def as_json(value: Any) -> bytes:
@@ -229,3 +241,25 @@ def test_every_plain_value_has_a_weight(value: Any) -> None:
 
 def test_weight_grows_with_content() -> None:
     assert weight_bytes({"a": ["x" * 10_000]}) > 10_000
+
+
+@given(plain_values)
+def test_heavier_is_what_weighs_more_however_it_is_estimated(value: Any) -> None:
+    weight = weight_bytes(plain(value))
+    assert not is_heavier(value, weight)
+    assert is_heavier(value, weight // 2 - 1)
+
+
+@pytest.mark.parametrize("value", [["x"] * 1_000_000, {"a": dict.fromkeys(range(10**6))}, [[0] * 10**6] * 10**6])
+def test_what_is_far_heavier_is_not_looked_through(value: Any) -> None:
+    looked_at = []
+    sys.setprofile(lambda *_: looked_at.append(1))
+    is_heavier(value, 1_000)
+    sys.setprofile(None)
+    assert len(looked_at) < 100
+
+
+def test_what_holds_itself_is_weighed() -> None:
+    value: list[Any] = []
+    value.append(value)
+    assert not is_heavier(value, 1_000_000)

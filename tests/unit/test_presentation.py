@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainlit_dynamodb import schema
-from chainlit_dynamodb.chat.presentation import assemble, in_order, public_step
+from chainlit_dynamodb.chat.assembly import assemble, in_order
+from chainlit_dynamodb.chat.presentation import public_step
 from chainlit_dynamodb.dynamodb.codec import plain
 from tests.unit.values import anything
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
 
 import pytest
 
+from chainlit_dynamodb.chat.owners import Asker
 from chainlit_dynamodb.chat.writer import Backlog, Writer
-from chainlit_dynamodb.dynamodb.codec import weight_bytes
 from chainlit_dynamodb.schema import step_key
 from tests.unit.writing import OTHER_THREAD, REFUSAL, A, B, Change, Start, World, answers, settle
 
@@ -38,6 +37,29 @@ async def test_merged_callers_are_all_answered_and_only_when_their_data_is_store
     second.set()
     await asyncio.gather(*tasks)
     assert world.written == ["1", "2+3"]
+
+
+ALICE, MALLORY = (frozenset({Asker(frozenset({name}))}) for name in ("alice", "mallory"))
+
+
+async def test_writes_of_others_stay_apart_in_their_order(world: World, writer: Writer) -> None:
+    gate = world.gate("1")
+    asked = [("1", ALICE), ("2", ALICE), ("3", ALICE), ("4", MALLORY), ("5", MALLORY), ("6", ALICE)]
+    taken = [writer.enter(A, Change(name, askers=askers), world.apply) for name, askers in asked]
+    await settle()
+    gate.set()
+    await asyncio.gather(*taken)
+    assert (world.written, writer.backlog) == (["1", "2+3", "4+5", "6"], Backlog(0, 0, 0))
+
+
+async def test_a_failure_leaves_the_writes_of_others(world: World, writer: Writer) -> None:
+    gate, world.failures["2"] = world.gate("1"), REFUSAL
+    asked = [("1", ALICE), ("2", MALLORY), ("3", ALICE)]
+    taken = [writer.enter(A, Change(name, askers=askers), world.apply) for name, askers in asked]
+    await settle()
+    gate.set()
+    assert await asyncio.gather(*taken, return_exceptions=True) == [None, REFUSAL, REFUSAL]
+    assert (world.written, writer.backlog) == (["1", "3"], Backlog(0, 0, 0))
 
 
 async def test_keys_do_not_wait_for_each_other(world: World, start: Start) -> None:
@@ -168,12 +190,3 @@ async def test_discarding_drops_what_waits_and_finishes_what_is_under_way(
     assert world.written == ["kept", "1"]
     await start("3")
     assert world.written[-1] == "3"
-
-
-@pytest.mark.parametrize("value", [None, True, 1, 1.5, "x" * 1_000, b"x" * 1_000, ["x"] * 9, {"a": {"b": [1]}}])
-def test_every_plain_value_has_a_weight(value: Any) -> None:
-    assert weight_bytes(value) >= 32
-
-
-def test_weight_grows_with_content() -> None:
-    assert weight_bytes({"a": ["x" * 10_000]}) > 10_000

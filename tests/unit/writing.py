@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from chainlit_dynamodb.chat.owners import Asker
 from chainlit_dynamodb.errors import AccessDeniedError
 from chainlit_dynamodb.schema import Key, step_key
 
@@ -49,6 +50,7 @@ class Change:
 
     name: str
     size_bytes: int = 1
+    askers: frozenset[Asker] = frozenset()
 
     def then(self, later: Change) -> Change:
         return replace(self, name=f"{self.name}+{later.name}", size_bytes=max(self.size_bytes, later.size_bytes))

@@ -1,7 +1,8 @@
 """What can happen to a row, and how two changes of one row become one. Pure: no I/O.
 
 The law of every change here: `first.then(second)` does what `first` and then `second` do. So changes that wait may
-merge, and it does not matter which two of them merge first.
+merge, and it does not matter which two of them merge first. Those of different askers do not: each is allowed or
+refused by itself.
 """
 
 from __future__ import annotations
@@ -58,11 +59,20 @@ class Change(Protocol):
     """What is to happen to one row."""
 
     @property
+    def askers(self) -> frozenset[Asker]:
+        """Who asks; all of them must be allowed to."""
+
+    @property
     def size_bytes(self) -> int:
         """Memory it holds while it waits, roughly."""
 
     def then(self: C, later: C) -> C:
-        """Return the one change that does what this and then a later one of the same row do."""
+        """Return the one change that does what this and then a later one of the same askers and row do."""
+
+
+def in_turn(first: C, later: C) -> list[C]:
+    """Return what does a change and then a later one of the same row: one, if the same people ask for both."""
+    return [first.then(later)] if first.askers == later.askers else [first, later]
 
 
 @dataclass(frozen=True)
@@ -87,11 +97,11 @@ class StepChange:
         """Return the one change that does what this and then a later one do."""
         older, newer = (self, later) if self.stamp <= later.stamp else (later, self)
         if older.deletes or newer.deletes:
-            return StepChange(deletes=True, stamp=newer.stamp, askers=self.askers | later.askers)
+            return StepChange(deletes=True, stamp=newer.stamp, askers=newer.askers)
         assign = {**older.assign, **newer.assign}
         known = {name: value for name, value in older.default.items() if value is not None}
         default = {name: value for name, value in {**newer.default, **known}.items() if name not in assign}
-        return StepChange(default, assign, stamp=newer.stamp, askers=self.askers | later.askers)
+        return StepChange(default, assign, stamp=newer.stamp, askers=newer.askers)
 
     def update(self) -> Update:
         """Return it as an update of the row."""
@@ -147,10 +157,10 @@ class ElementChange:
         """Return the one change that does what this and then a later one do."""
         older, newer = (self, later) if self.stamp <= later.stamp else (later, self)
         if older.deletes or newer.deletes:
-            return ElementChange(deletes=True, stamp=newer.stamp, askers=self.askers | later.askers)
+            return ElementChange(deletes=True, stamp=newer.stamp, askers=newer.askers)
         assign = {**older.assign, **newer.assign}
         order = min(filter(None, (older.order, newer.order)), default="")
-        return ElementChange(assign, stamp=newer.stamp, order=order, askers=self.askers | later.askers)
+        return ElementChange(assign, stamp=newer.stamp, order=order, askers=newer.askers)
 
     def update(self) -> Update:
         """Return it as an update of the row."""
@@ -193,7 +203,7 @@ class ThreadChange:
             max(self.activity or "", later.activity or "") or None,
             self.creates or later.creates,
             max(self.stamp, later.stamp),
-            self.askers | later.askers,
+            later.askers,
         )
 
     @cached_property

@@ -139,10 +139,8 @@ class Elements:
 
         Cost: 1 read unit and 1 write unit per KB; see `Tombstones.admits`.
         """
-        key = element_key(thread_id, element_id)
-        if self._tombstones.surely_admits(thread_id, askers):
-            self._tombstones.mark_row(key)
-        await self._writer.write(key, ElementChange(deletes=True, askers=askers), self._apply)
+        change = ElementChange(deletes=True, askers=askers)
+        await self._writer.write(element_key(thread_id, element_id), change, self._apply)
 
     async def delete_of_step(self, thread_id: str, step_id: str) -> None:
         """Delete the elements of a step with their files. Cost: a read of the thread's elements, and `delete`."""
@@ -247,6 +245,11 @@ class Elements:
         self._ids[step] = ids
         return True
 
+    def _give_room_back(self, key: Key, row: Item) -> None:
+        step = Key(key.pk, str(row.get(FOR_ID)))
+        if step in self._ids:
+            self._ids[step] -= {key.sk}
+
     def _is_gone(self, key: Key, fields: Item) -> bool:
         step_id = fields.get(FOR_ID)
         for_step = step_key(parse_thread_pk(key.pk), step_id) if step_id else key
@@ -267,8 +270,9 @@ class Elements:
 
     async def _remove(self, key: Key, *, leaves_tombstone: bool) -> None:
         """Delete an element now, so that doing it again finishes it: a tombstone keeps the key of its file."""
-        wanted = [OBJECT_KEY, STAMP, ANNOUNCED_AT, TYPE]
+        wanted = [OBJECT_KEY, FOR_ID, STAMP, ANNOUNCED_AT, TYPE]
         row = await self._rows.get(key, attributes=wanted, policy=self._rows.retry.write) or {}
+        self._give_room_back(key, row)
         if leaves_tombstone:  # nobody sees it from now on, though the storage may be away
             row = await self._rows.bury(key, row)
             await self._drop(row.get(OBJECT_KEY), may_be_missing=may_lack_its_file(row))

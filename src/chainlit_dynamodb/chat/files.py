@@ -35,7 +35,7 @@ class Attachments(Protocol):
         """Return a URL that opens the file for a while. Raises StorageError."""
 
 
-class PatientAttachments(Attachments, Protocol):
+class KeepingAttachments(Attachments, Protocol):
     """Where files are kept that may have to wait."""
 
     def kept(self, file: File) -> AbstractAsyncContextManager[None]:
@@ -45,7 +45,7 @@ class PatientAttachments(Attachments, Protocol):
 class Files:
     """Keeps files in a storage, if there is one."""
 
-    def __init__(self, attachments: PatientAttachments | None) -> None:
+    def __init__(self, attachments: KeepingAttachments | None) -> None:
         """Take the storage; without one, nothing is uploaded, deleted or signed."""
         self._attachments = attachments
         self._warned = False

@@ -18,11 +18,12 @@ class Asker:
     """A person who asks for a change. Where there is none, the app itself asks, or a bot: they may touch everything.
 
     Attributes:
-        identifier: Their name at login; "" for visitors of an app without login.
+        names: Under which a thread is theirs: their name at login, their id where it is another one, and whom the
+            app has given the thread of their session to. None for visitors of an app without login.
         may_claim: They may touch what is nobody's, too.
     """
 
-    identifier: str
+    names: frozenset[str]
     may_claim: bool = True
 
     def may_touch(self, owner: str) -> bool:
@@ -31,7 +32,7 @@ class Asker:
         Args:
             owner: The identifier of its owner; "" if it has none, or is not made yet.
         """
-        return owner == self.identifier if owner else self.may_claim
+        return owner in self.names if owner else self.may_claim
 
 
 def all_may_touch(askers: Collection[Asker], owner: str) -> bool:
@@ -59,8 +60,14 @@ def is_touched_by(askers: Collection[Asker]) -> Condition | None:
 
 
 def _is_touched_by(asker: Asker) -> Condition:
-    is_own = any_of(
-        equals(USER_IDENTIFIER, asker.identifier),
-        all_of(missing(USER_IDENTIFIER), equals(USER_ID, asker.identifier)),
-    )
-    return any_of(missing(USER_ID), is_own) if asker.may_claim else is_own
+    nobodys = [all_of(_is_empty(USER_IDENTIFIER), _is_empty(USER_ID))] if asker.may_claim else []
+    own = [_is_named(name) for name in sorted(asker.names)]
+    return any_of(*nobodys, *own)
+
+
+def _is_named(owner: str) -> Condition:
+    return any_of(equals(USER_IDENTIFIER, owner), all_of(_is_empty(USER_IDENTIFIER), equals(USER_ID, owner)))
+
+
+def _is_empty(attribute: str) -> Condition:
+    return any_of(missing(attribute), equals(attribute, None), equals(attribute, ""))

@@ -20,8 +20,11 @@ from chainlit_dynamodb.errors import ConditionFailedError
 from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import (
     CREATED_AT,
+    EDITED_AT,
     FEEDBACK,
     HAS_LOOKUP,
+    TYPE,
+    USER_MESSAGE,
     Key,
     is_own_attribute,
     parse_step_sk,
@@ -107,7 +110,10 @@ class Steps:
 
         Cost: 1 write unit per KB of the row, however many updates were merged; see `Tombstones.check`.
         """
-        return outcome(self._enter(thread_id, step_id, StepChange(assign=_own(fields), askers=askers), stamp))
+        assign = _own(fields)
+        if fields.get(TYPE) == USER_MESSAGE:
+            assign[EDITED_AT] = clock.now()
+        return outcome(self._enter(thread_id, step_id, StepChange(assign=assign, askers=askers), stamp))
 
     async def delete(self, thread_id: str, step_id: str, *, askers: frozenset[Asker] = frozenset()) -> None:
         """Delete a step with its feedback, its elements and their files. Later writes to it do nothing.
@@ -123,8 +129,6 @@ class Steps:
         Cost: 1 read unit per 4 KB, 1 write unit per KB, and a read of the thread's elements; see `Tombstones.admits`.
         """
         key = step_key(thread_id, step_id)
-        if self._tombstones.surely_admits(thread_id, askers):
-            self._tombstones.mark_row(key)
         with self._writer.operation():
             await self._writer.write(key, StepChange(deletes=True, askers=askers), self._apply)
             if self._tombstones.covers(key):  # it was not refused

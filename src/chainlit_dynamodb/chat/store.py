@@ -7,7 +7,7 @@ from chainlit_dynamodb.chat.elements import Elements
 from chainlit_dynamodb.chat.favorites import Favorites
 from chainlit_dynamodb.chat.feedback import Feedback
 from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers
-from chainlit_dynamodb.chat.files import Files, PatientAttachments
+from chainlit_dynamodb.chat.files import Files, KeepingAttachments
 from chainlit_dynamodb.chat.listing import Listing
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.step_lookup import StepLookup
@@ -27,7 +27,7 @@ class ChatStore:
     def __init__(
         self,
         rows: Rows,
-        attachments: PatientAttachments | None,
+        attachments: KeepingAttachments | None,
         *,
         page_items: int,
         cache_seconds: float,

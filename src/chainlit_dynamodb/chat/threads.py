@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
+from functools import reduce
 from typing import Any, Final
 
 from cachetools import LRUCache
@@ -14,7 +15,7 @@ from cachetools import LRUCache
 from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.changes import ThreadChange, changes_nothing, thread_change, thread_update
 from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers
-from chainlit_dynamodb.chat.owners import Asker, are_admitted, owner_of
+from chainlit_dynamodb.chat.owners import Asker, all_may_touch, are_admitted, owner_of
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer, outcome
@@ -69,7 +70,8 @@ class Threads:
         self._markers = markers
         self._moving: Counter[str] = Counter()
         self._moved: LRUCache[str, str] = LRUCache(_REMEMBERED)
-        self._early: LRUCache[str, ThreadChange] = LRUCache(_EARLY_BYTES, getsizeof=_size_bytes)
+        self._early: LRUCache[str, list[ThreadChange]] = LRUCache(_EARLY_BYTES, getsizeof=_size_bytes)
+        self._places: LRUCache[str, str] = LRUCache(_REMEMBERED)
 
     def update(
         self,
@@ -170,17 +172,18 @@ class Threads:
         self._moving += Counter()  # drops what is down to 0
 
     async def _apply(self, key: Key, change: ThreadChange) -> None:
-        if early := self._early.pop(parse_thread_pk(key.pk), None):
-            change = early.then(change)
+        thread_id = parse_thread_pk(key.pk)
+        early = self._early.get(thread_id, [])
+        change = _above(_with_early(change, early), self._places.get(thread_id))
         for _ in range(_MERGE_TRIES):
             try:
                 old = await self._store(key, change)
             except ConditionFailedError as exc:
                 if await self._is_hopeless(key, change, exc.item):
                     return
-                change = _above(change, exc.item)
+                change = _above(change, exc.item.get(INDEX_SK))
                 continue
-            thread_id = parse_thread_pk(key.pk)
+            self._early.pop(thread_id, None)
             self._tombstones.mark_alive(thread_id)
             await self._follow(thread_id, change, old)
             return
@@ -190,8 +193,12 @@ class Threads:
         row = await self._metadata_of(key) if change.metadata is not None else {}
         if changes_nothing(change, row):
             return {}
-        update, condition = thread_update(parse_thread_pk(key.pk), change, row, clock.now())
-        return await self._rows.update(key, update, condition=condition, stamp=change.stamp)
+        thread_id = parse_thread_pk(key.pk)
+        update, condition = thread_update(thread_id, change, row, clock.now())
+        old = await self._rows.update(key, update, condition=condition, stamp=change.stamp)
+        if place := update.assign.get(INDEX_SK) or old.get(INDEX_SK) or update.default.get(INDEX_SK):
+            self._places[thread_id] = place
+        return old
 
     async def _metadata_of(self, key: Key) -> Item:
         wanted = [METADATA, METADATA_VERSION]
@@ -212,9 +219,9 @@ class Threads:
 
     def _keep_early(self, thread_id: str, change: ThreadChange) -> None:
         """Keep what is known of a thread before it has a name or an owner, until it is made."""
-        known = self._early.pop(thread_id, ThreadChange())
+        others = [early for early in self._early.pop(thread_id, []) if not _goes_along(early, change)]
         with suppress(ValueError):  # one change is larger than all may be
-            self._early[thread_id] = replace(known.then(change), activity=None)
+            self._early[thread_id] = [*others, replace(change, activity=None)]
 
     async def _follow(self, thread_id: str, change: ThreadChange, old: Item) -> None:
         user_id = change.assign.get(USER_ID)
@@ -227,13 +234,24 @@ class Threads:
             await self._markers.change_owner(thread_id, user_id)
 
 
-def _size_bytes(change: ThreadChange) -> int:
-    return change.size_bytes
+def _size_bytes(changes: list[ThreadChange]) -> int:
+    return sum(change.size_bytes for change in changes)
 
 
-def _above(change: ThreadChange, row: Item) -> ThreadChange:
-    """Return a change whose activity is not placed below what the row says: clocks differ, and step back."""
-    place = row.get(INDEX_SK)
+def _with_early(change: ThreadChange, early: list[ThreadChange]) -> ThreadChange:
+    """Return a change with what was told of its thread before there was one, but for what strangers told."""
+    own = [told for told in early if _goes_along(told, change)]
+    return reduce(lambda later, told: replace(told.then(later), askers=later.askers), reversed(own), change)
+
+
+def _goes_along(early: ThreadChange, change: ThreadChange) -> bool:
+    """Return whether what was told before may be done with a change: the same ask for it, the app, or its owner."""
+    owner = owner_of(change.assign)
+    return early.askers <= change.askers or (owner != "" and all_may_touch(early.askers, owner))
+
+
+def _above(change: ThreadChange, place: Any) -> ThreadChange:
+    """Return a change whose activity is not placed below where its thread is: clocks differ, and step back."""
     if change.activity is None or not isinstance(place, str) or activity_sk(change.activity) > place:
         return change
     return replace(change, activity=clock.just_after(parse_activity_sk(place)))

@@ -76,17 +76,13 @@ class Tombstones:
         """Note whose a thread is."""
         self._owners[thread_id] = owner
 
-    def surely_admits(self, thread_id: str, askers: frozenset[Asker]) -> bool:
-        """Return whether it is remembered that a thread may be touched by all who ask for a change. Cost: none."""
-        known = self._owners.get(thread_id)
-        return not askers or (known is not None and all_may_touch(askers, known))
-
     async def admits(self, thread_id: str, askers: frozenset[Asker]) -> bool:
         """Return whether a thread may be touched by all who ask for a change. If not, it is said in the log.
 
         Cost: none if it was checked within seconds; else, and before it refuses, 1 read unit per 4 KB of its row.
         """
-        if self.surely_admits(thread_id, askers):
+        known = self._owners.get(thread_id)
+        if not askers or (known is not None and all_may_touch(askers, known)):
             return True
         await self._look_once(thread_id)  # what is remembered may be outdated
         return are_admitted(askers, self._owners.get(thread_id, ""), thread_id)

@@ -7,8 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Final
 
+from chainlit_dynamodb.chat.assembly import Transcript, assemble
 from chainlit_dynamodb.chat.files import Files
-from chainlit_dynamodb.chat.presentation import ThreadView, Transcript, assemble
+from chainlit_dynamodb.chat.presentation import ThreadView
 from chainlit_dynamodb.chat.sweep import Sweep
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.errors import ChainlitDynamoDBError

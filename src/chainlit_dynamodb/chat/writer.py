@@ -1,23 +1,23 @@
 """The ordered write path.
 
 Chainlit starts writes as tasks that nobody awaits, so they overlap. Here every item key has a lane: writes of one key
-happen one after the other, and those that arrive while one is under way merge into one. Each caller is answered when
-its data is stored. Memory is bounded: at the bound the newest changes wait in a temporary file, in order, and merge
-there.
+happen one after the other, and those that arrive while one is under way merge into one, if the same people ask for
+them. Each caller is answered when its data is stored. Memory is bounded: at the bound the newest changes wait in a
+temporary file, in order, and merge there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from chainlit_dynamodb.chat.changes import Change
+from chainlit_dynamodb.chat.changes import Change, in_turn
 from chainlit_dynamodb.chat.errands import Errands
 from chainlit_dynamodb.chat.spill import Place, Spill
 from chainlit_dynamodb.errors import BacklogFullError, ChainlitDynamoDBError
@@ -54,14 +54,23 @@ class Backlog(NamedTuple):
 
 @dataclass
 class _Entry(Generic[C]):
-    change: C
+    """Changes of one row that are made one after the other; neighbours differ in who asks for them."""
+
+    changes: list[C]
     apply: Apply[C]
     done: asyncio.Future[None]
+
+    def add(self, change: C) -> int:
+        """Take a later change; return how much more memory is held by that."""
+        last = self.changes.pop()
+        added = in_turn(last, change)
+        self.changes += added
+        return _size_bytes(added) - last.size_bytes
 
 
 @dataclass
 class _Overflow:
-    """A change that has no room in memory."""
+    """Changes that have no room in memory."""
 
     place: Place
     size_bytes: int
@@ -141,11 +150,12 @@ class Writer:
         A caller that awaits only this holds no memory of what it wrote.
         """
         if (outside := self._overflow.get(key)) is not None:
-            return self._put_outside(key, self._spill.take(outside.place).then(change), apply, outside.done)
+            *before, last = self._spill.take(outside.place)
+            return self._put_outside(key, [*before, *in_turn(last, change)], apply, outside.done)
         lane = self._partitions.get(key.pk, {}).get(key.sk)
         if (lane and lane.waiting) or (not self._overflow and self._fits(change.size_bytes)):
-            return self._enqueue(key, change, apply).done
-        return self._put_outside(key, change, apply, _future())
+            return self._enqueue(key, [change], apply).done
+        return self._put_outside(key, [change], apply, _future())
 
     @contextmanager
     def operation(self) -> Iterator[None]:
@@ -212,9 +222,11 @@ class Writer:
     def _begun(self) -> set[asyncio.Future[Any]]:
         return {*self._tasks, *self.errands.tasks, *(operation.done for operation in self._operations)}
 
-    def _put_outside(self, key: Key, change: C, apply: Apply[C], done: asyncio.Future[None]) -> asyncio.Future[None]:
+    def _put_outside(
+        self, key: Key, changes: list[C], apply: Apply[C], done: asyncio.Future[None]
+    ) -> asyncio.Future[None]:
         try:
-            self._overflow[key] = _Overflow(self._spill.put(change), change.size_bytes, apply, done)
+            self._overflow[key] = _Overflow(self._spill.put(changes), _size_bytes(changes), apply, done)
         except OSError as exc:
             self._overflow.pop(key, None)
             logger.error("Lost: %s %s: no room in memory, nor on disk: %s", key.pk, key.sk, type(exc).__name__)
@@ -234,15 +246,13 @@ class Writer:
     def _fits(self, size_bytes: int) -> bool:
         return self._pending_bytes == 0 or self._pending_bytes + size_bytes <= self._max_pending_bytes
 
-    def _enqueue(self, key: Key, change: C, apply: Apply[C]) -> _Entry[C]:
+    def _enqueue(self, key: Key, changes: list[C], apply: Apply[C]) -> _Entry[C]:
         lane = self._partitions.setdefault(key.pk, {}).setdefault(key.sk, _Lane())
         if lane.waiting is not None:
-            self._pending_bytes -= lane.waiting.change.size_bytes
-            lane.waiting.change = lane.waiting.change.then(change)
-            self._pending_bytes += lane.waiting.change.size_bytes
+            self._pending_bytes += sum(lane.waiting.add(change) for change in changes)
             return lane.waiting
-        entry = _Entry(change, apply, _future())
-        self._pending_bytes += change.size_bytes
+        entry = _Entry(changes, apply, _future())
+        self._pending_bytes += _size_bytes(changes)
         lane.waiting = entry
         if lane.current is None:
             self._start(key, lane)
@@ -263,23 +273,18 @@ class Writer:
             self._remove(key, lane)
 
     async def _apply(self, key: Key, entry: _Entry[Any]) -> None:
+        failure: BaseException | None = None
         try:
-            await entry.apply(key, entry.change)
-        except ChainlitDynamoDBError as exc:
-            logger.error("Not stored: %s %s: %s", key.pk, key.sk, exc)
-            exc.is_logged = True
-            self._finish(entry, exc)
+            for change in entry.changes:
+                failure = await _failure_of(entry.apply, key, change) or failure
         except asyncio.CancelledError as exc:
-            self._finish(entry, exc)
+            failure = exc
             raise
-        except Exception as exc:  # noqa: BLE001 - a bug; its caller gets it, and the lane goes on
-            logger.error("Not stored: %s %s: %s", key.pk, key.sk, type(exc).__name__)
-            self._finish(entry, exc)
-        else:
-            self._finish(entry, None)
+        finally:
+            self._finish(entry, failure)
 
     def _finish(self, entry: _Entry[Any], error: BaseException | None) -> None:
-        self._pending_bytes -= entry.change.size_bytes
+        self._pending_bytes -= _size_bytes(entry.changes)
         _answer(entry.done, error)
         self._let_in()
 
@@ -305,6 +310,24 @@ async def outcome(taken: asyncio.Future[None] | None) -> None:
     if (operation := _operation.get()) is not None:
         operation.change = taken
     await asyncio.shield(taken)
+
+
+async def _failure_of(apply: Apply[C], key: Key, change: C) -> Exception | None:
+    """Apply a change; return why it was not stored."""
+    try:
+        await apply(key, change)
+    except ChainlitDynamoDBError as exc:
+        logger.error("Not stored: %s %s: %s", key.pk, key.sk, exc)
+        exc.is_logged = True
+        return exc
+    except Exception as exc:  # noqa: BLE001 - a bug; its caller gets it, and the lane goes on
+        logger.error("Not stored: %s %s: %s", key.pk, key.sk, type(exc).__name__)
+        return exc
+    return None
+
+
+def _size_bytes(changes: Iterable[Change]) -> int:
+    return sum(change.size_bytes for change in changes)
 
 
 def _future() -> asyncio.Future[None]:

@@ -48,6 +48,9 @@ MAX_INLINE_BYTES: Final = 64 * 1024
 _MAX_NATIVE_INT: Final = 10**MAX_NUMBER_DIGITS
 _MIN_MAGNITUDE: Final = 1e-129
 _MAX_COPY_DEPTH: Final = 128
+_NUMBERS: Final = frozenset({int, float, bool, type(None)})
+_SMALL_BYTES: Final = 32
+"""What a number, or an empty list, takes in memory, roughly."""
 _ESCAPE: Final = "\x00"
 
 
@@ -311,4 +314,22 @@ def weight_bytes(value: Any) -> int:
         return 64 + sum(len(k) + 48 + weight_bytes(v) for k, v in value.items())
     if isinstance(value, list):
         return 64 + sum(weight_bytes(v) for v in value)
-    return 32
+    return _SMALL_BYTES
+
+
+def is_heavier(value: Any, most_bytes: int) -> bool:
+    """Return whether the plain copy of any Python value would take more memory, looking no further than that."""
+    weight, waiting = 0, [(value, 0)]
+    while waiting and weight <= most_bytes:
+        current, depth = waiting.pop()
+        weight += _SMALL_BYTES
+        if type(current) in _NUMBERS:  # spares the checks below, which take most of the time
+            continue
+        if isinstance(current, (str, bytes)):
+            weight += len(current)
+        elif isinstance(current, (Mapping, Sequence, Set)) and depth < _MAX_COPY_DEPTH:
+            if weight + len(current) * _SMALL_BYTES > most_bytes:
+                return True
+            entries = [*current.keys(), *current.values()] if isinstance(current, Mapping) else current
+            waiting += [(entry, depth + 1) for entry in entries]
+    return weight > most_bytes

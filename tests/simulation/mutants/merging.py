@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chainlit_dynamodb.chat import changes
+from chainlit_dynamodb.chat import changes, threads
 from chainlit_dynamodb.chat.changes import StepChange, ThreadChange
 from chainlit_dynamodb.chat.threads import Threads
 from tests.simulation.mutants.mutant import Mutant
@@ -58,5 +58,5 @@ MERGING = (
     ),
     Mutant("a refused merge is given up", Threads._is_hopeless, "return False", "return True"),
     Mutant("early metadata is lost", Threads._keep_early, "self._early[thread_id] = ", "_ = "),
-    Mutant("early metadata wins", Threads._apply, "early.then(change)", "change.then(early)"),
+    Mutant("early metadata wins", threads._with_early, "told.then(later)", "later.then(told)"),
 )

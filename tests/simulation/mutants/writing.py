@@ -25,7 +25,7 @@ WRITING = (
     ),
     Mutant("readers do not wait for what is under way", Writer.flush, "if pending:", "if False:"),
     Mutant("memory is not bounded", Writer._fits, "return ", "return True or "),
-    Mutant("memory is never given back", Writer._finish, "self._pending_bytes -= entry.change.size_bytes", "pass"),
+    Mutant("memory is never given back", Writer._finish, "self._pending_bytes -= _size_bytes(entry.changes)", "pass"),
     Mutant("what waits on disk is never let in", Writer._finish, "self._let_in()", "pass"),
     Mutant(
         "what waits on disk is dropped",
@@ -36,14 +36,14 @@ WRITING = (
     Mutant(
         "on disk a change replaces the one before it",
         Writer.enter,
-        "self._spill.take(outside.place).then(change)",
-        "change",
+        "[*before, *in_turn(last, change)]",
+        "[change]",
     ),
     Mutant(
         "on disk changes merge backwards",
         Writer.enter,
-        "self._spill.take(outside.place).then(change)",
-        "change.then(self._spill.take(outside.place))",
+        "in_turn(last, change)",
+        "in_turn(change, last)",
     ),
     Mutant(
         "a change overtakes the one on disk",
