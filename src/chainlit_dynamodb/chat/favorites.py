@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from chainlit_dynamodb.chat import clock
@@ -71,19 +72,18 @@ class Favorites:
             update = Update(assign={**assign, INDEX_PK: partition, INDEX_SK: index_sk})
         else:
             update = Update(assign=assign, remove=[INDEX_PK, INDEX_SK])
-        stamp = self._rows.stamps.next()
-
-        async def store() -> bool:
-            await self._writer.settle(key)  # what is told of a message may be told before it is stored
-            if not await self._tombstones.admits(parse_thread_pk(key.pk), askers):
-                return False
-            is_there = await self._store(key, update, stamp)
-            if favorite and is_there:
-                self._recent.touch(partition, "\0".join(key), index_sk)
-            return is_there
-
+        setting = partial(self._set, key, update, self._rows.stamps.next(), askers)
         name = f"favourite {key.sk} of {key.pk}"
-        return await self._writer.errands.run(name, store, size_bytes=weight_bytes(metadata))
+        return await self._writer.errands.run(name, setting, size_bytes=weight_bytes(metadata))
+
+    async def _set(self, key: Key, update: Update, stamp: str, askers: frozenset[Asker]) -> bool:
+        await self._writer.settle(key)  # what is told of a message may be told before it is stored
+        if not await self._tombstones.admits(parse_thread_pk(key.pk), askers):
+            return False
+        is_there = await self._store(key, update, stamp)
+        if is_there and (partition := update.assign.get(INDEX_PK)):
+            self._recent.touch(partition, "\0".join(key), update.assign[INDEX_SK])
+        return is_there
 
     async def _store(self, key: Key, update: Update, stamp: str) -> bool:
         """Change a step unless this process was asked for another star later; return whether there is such a step."""
