@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from chainlit_dynamodb.dynamodb.codec import is_heavier, plain
+from chainlit_dynamodb.dynamodb.codec import plain, weight_bytes
 from chainlit_dynamodb.errors import ConfigurationError
 from chainlit_dynamodb.limits import COMMENT_CHARS, METADATA_BYTES, NAME_CHARS, SEARCH_CHARS, TAG_CHARS, TAGS
 
@@ -69,10 +69,12 @@ def tags_of(value: object) -> list[Any] | None:
 
 def metadata_of(value: object) -> dict[str, Any] | None:
     """Return the metadata of a thread, and `None` for anything else, and for more than there may be."""
-    if is_heavier(value, METADATA_BYTES):  # before it is copied, which takes longer
-        logger.error("Metadata of a thread is not stored: it takes more than %d bytes of memory", METADATA_BYTES)
-        return None
-    return dict_of(value)
+    if weight_bytes(value, METADATA_BYTES) <= METADATA_BYTES:  # before it is copied, which takes longer
+        metadata = dict_of(value)
+        if weight_bytes(metadata, METADATA_BYTES) <= METADATA_BYTES:
+            return metadata
+    logger.error("Metadata of a thread is not stored: it takes more than %d bytes of memory", METADATA_BYTES)
+    return None
 
 
 def _cut(text: str | None, most_chars: int, what: str) -> str | None:

@@ -176,9 +176,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         Cost: about 4 read units and 4 to 8 write units.
         """
         step_id, thread_id, value, comment = feedback_of(feedback)
-        storing = partial(
-            self._store.feedback.upsert, step_id, thread_id, askers=session.askers_of_feedback(thread_id)
-        )
+        storing = partial(self._store.feedback.upsert, step_id, thread_id, asker=session.asker_of_feedback())
         found = None if value is None else await storing(value, comment)
         if found is None:
             logger.warning("Feedback for an unknown step is not stored")
@@ -193,7 +191,7 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: about 4 read units and 4 write units.
         """
-        return await self._store.feedback.delete(id_of(feedback_id), askers=session.askers_of_feedback(None))
+        return await self._store.feedback.delete(id_of(feedback_id), asker=session.asker_of_feedback())
 
     @queued
     @in_background
@@ -212,8 +210,8 @@ class DynamoDBDataLayer(BaseDataLayer):
                 return
             file = None if content is None else file_of(fields, content, session.current_user_id())
             del element, content  # while it waits, nothing but the file holds what is stored
-            askers = session.askers_of_element(thread_id)
-            await self._store.elements.upsert(thread_id, fields["id"], fields, file, stamp=stamp, askers=askers)
+            asker = session.asker_of_element(thread_id)
+            await self._store.elements.upsert(thread_id, fields["id"], fields, file, stamp=stamp, asker=asker)
 
     @missing_if_impossible(nothing)
     @awaited
@@ -240,8 +238,8 @@ class DynamoDBDataLayer(BaseDataLayer):
         Cost: 1 read unit and 1 write unit per KB.
         """
         thread_id = session.current_thread_id() if thread_id is None else id_of(thread_id)
-        askers = session.askers_of_element(thread_id)
-        await self.patience.in_a_moment(self._store.elements.delete(thread_id, id_of(element_id), askers=askers))
+        asker = session.asker_of_element(thread_id)
+        await self.patience.in_a_moment(self._store.elements.delete(thread_id, id_of(element_id), asker=asker))
 
     @queued
     @in_background
@@ -253,12 +251,12 @@ class DynamoDBDataLayer(BaseDataLayer):
         fields, stamp, moment = step_fields(step_dict), stamp or self.next_stamp(), clock.now()
         thread_id = fields["threadId"]
         moves = fields.get("type") == USER_MESSAGE and not self._store.threads.is_moving(thread_id)
-        place, askers, findable = (thread_id, fields["id"]), session.askers(thread_id), session.is_without_browser()
-        storing = self._store.steps.create(*place, fields, stamp=stamp, findable=findable, askers=askers)
+        place, asker, findable = (thread_id, fields["id"]), session.asker(), session.is_without_browser()
+        storing = self._store.steps.create(*place, fields, stamp=stamp, findable=findable, asker=asker)
         del step_dict, fields  # while it waits, nothing but the write path holds what is written
         if await storing and moves:
             user_id = session.current_user_id()
-            await self._store.threads.note_activity(thread_id, user_id, moment=moment, since=stamp, askers=askers)
+            await self._store.threads.note_activity(thread_id, user_id, moment=moment, since=stamp, asker=asker)
 
     @queued
     @in_background
@@ -268,8 +266,8 @@ class DynamoDBDataLayer(BaseDataLayer):
         Cost: 1 write unit per KB of the row, however many updates were merged.
         """
         fields = step_fields(step_dict)
-        thread_id, askers = fields["threadId"], session.askers(fields["threadId"])
-        storing = self._store.steps.update(thread_id, fields["id"], fields, stamp=stamp, askers=askers)
+        thread_id, asker = fields["threadId"], session.asker()
+        storing = self._store.steps.update(thread_id, fields["id"], fields, stamp=stamp, asker=asker)
         favorite = step_metadata(step_dict).get(FAVORITE)
         if isinstance(favorite, bool) and not hasattr(BaseDataLayer, "set_step_favorite"):
             await storing
@@ -288,7 +286,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         Cost: 1 read unit per 4 KB, 1 write unit per KB, and a read of the thread's elements.
         """
         near = session.current_thread_id()
-        await self._store.steps.delete_by_id(id_of(step_id), near=near, askers=session.askers(near))
+        await self._store.steps.delete_by_id(id_of(step_id), near=near, asker=session.asker())
 
     @missing_if_impossible(str)
     @awaited
@@ -349,9 +347,9 @@ class DynamoDBDataLayer(BaseDataLayer):
             user_identifier=owner,
             metadata=session.without_sharing(metadata_of(metadata)),
             tags=tags_of(tags),
-            askers=session.askers_of_update(thread_id, owner),
+            asker=session.asker(),
         )
-        await self.patience.of_caller("update_thread", writing, AFTER_READS_SECONDS)
+        await self.patience.for_caller("update_thread", writing, AFTER_READS_SECONDS)
 
     @missing_if_impossible(nothing)
     async def delete_thread(self, thread_id: str) -> None:
@@ -377,13 +375,13 @@ class DynamoDBDataLayer(BaseDataLayer):
     async def set_step_favorite(self, step_dict: StepDict, favorite: bool) -> StepDict:
         """Make a step a favourite or none, never queued, and return it with the flag; in a session after a moment.
 
-        Cost: 1 write unit per KB of the step, and 1 of the index.
+        Cost: 1 write unit per KB of the step, and 1 of the index; see `Tombstones.admits`.
         """
         fields, favorite = step_fields(step_dict), favorite is True
         flagged = {**(dict_of(step_dict) or {}), "metadata": {**step_metadata(step_dict), FAVORITE: favorite}}
-        user_id, askers = session.current_user_id() or "", session.askers(fields["threadId"])
-        setting = self._store.favorites.set(user_id, fields, favorite=favorite, askers=askers)
-        if await self.patience.of_caller("set_step_favorite", setting, AWAITED_SECONDS) is False:
+        user_id, asker = session.current_user_id() or "", session.asker()
+        setting = self._store.favorites.set(user_id, fields, favorite=favorite, asker=asker)
+        if await self.patience.for_caller("set_step_favorite", setting, AWAITED_SECONDS) is False:
             logger.warning("set_step_favorite: there is no such step: %s", fields["id"])
         return cast("StepDict", flagged)
 

@@ -91,7 +91,10 @@ def _id_of(subject: Any = None) -> str:
 def in_a_request(
     method: Callable[P, Coroutine[Any, Any, PersistedUser | None]],
 ) -> Callable[P, Coroutine[Any, Any, PersistedUser | None]]:
-    """Note whose the HTTP request is that reads a user, in the task of the request itself."""
+    """Note whose the HTTP request is that reads a user, in the task of the request itself.
+
+    Before the read, so that one that fails leaves nobody else's name in the context; after it with the id, too.
+    """
 
     @wraps(method)
     async def noting(*args: P.args, **kwargs: P.kwargs) -> PersistedUser | None:
@@ -99,7 +102,7 @@ def in_a_request(
         identifier = given if isinstance(given, str) else ""
         note_requester(identifier)
         user = await method(*args, **kwargs)
-        note_requester(identifier, user.id if user else "")
+        note_requester(identifier, user.id if user else None)
         return user
 
     return noting

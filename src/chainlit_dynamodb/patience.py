@@ -106,11 +106,20 @@ class Patience:
             return await self.wait(work, seconds)
         return None
 
-    async def of_caller(self, what: str, work: Awaitable[T], seconds: float) -> T | None:
+    async def for_caller(self, what: str, work: Awaitable[T], seconds: float) -> T | None:
         """Wait for a change that goes on by itself: a moment in a session, where Chainlit waits, else as `in_time`.
+
+        Args:
+            what: The method, for the message.
+            work: It goes on though nobody waits for it.
+            seconds: How long outside of a session.
 
         Returns:
             What came of it; `None` if that is not known yet.
+
+        Raises:
+            UnansweredError: Outside of a session: the table has not answered.
+            ChainlitDynamoDBError: It failed within the time.
         """
         return await (self.in_a_moment(work) if in_session() else self.in_time(what, work, seconds))
 

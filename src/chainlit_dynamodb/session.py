@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
-from weakref import WeakKeyDictionary
+from typing import Any, Final
 
 from chainlit.context import ChainlitContextException, context
 from chainlit.session import HTTPSession, WebsocketSession
@@ -20,15 +19,7 @@ _SESSION_ENTRIES: Final = frozenset({"chat_profile", "chat_settings", "client_ty
 _SHARING_ENTRIES: Final = frozenset({"is_shared", "shared_at"})
 
 
-class _Gift(NamedTuple):
-    """A thread that the app has given to somebody else in a session."""
-
-    thread_id: str
-    owner: str
-
-
 _requester: ContextVar[frozenset[str] | None] = ContextVar("requester", default=None)
-_gifts: Final[WeakKeyDictionary[WebsocketSession, _Gift]] = WeakKeyDictionary()
 
 
 def current_user() -> User | PersistedUser | None:
@@ -73,47 +64,19 @@ def is_without_browser() -> bool:
     return isinstance(context.session, HTTPSession)
 
 
-def askers(thread_id: str) -> frozenset[Asker]:
+def asker() -> Asker | None:
     """Return who asks for a change: the visitor of a browser session.
 
-    Nobody for a bot's session and outside of sessions. There it is Chainlit's routes, which have checked, or the app.
-
-    Args:
-        thread_id: The thread that is to change.
+    `None` for a bot's session and outside of sessions. There it is Chainlit's routes, which have checked, or the app.
     """
-    session = _browser_session()
-    if session is None:
-        return frozenset()
-    names, gift = _names_of(session.user), _gifts.get(session)
-    return frozenset({Asker(names | {gift.owner} if gift is not None and gift.thread_id == thread_id else names)})
-
-
-def askers_of_update(thread_id: str, owner: str | None) -> frozenset[Asker]:
-    """Return who asks for the change of a thread. Where the app gives it away, its visitor may go on in it.
-
-    Chainlit itself names nobody but the session's user (`emitter.init_thread`).
-
-    Args:
-        thread_id: The thread.
-        owner: The identifier of whom it is given to; `None` if it is not.
-    """
-    asking, session = askers(thread_id), _browser_session()
-    if session is not None and owner and owner not in _names_of(session.user):
-        _gifts[session] = _Gift(thread_id, owner)
-    return asking
-
-
-def _browser_session() -> WebsocketSession | None:
     session = context.session if in_session() else None
-    return session if isinstance(session, WebsocketSession) else None
+    if not isinstance(session, WebsocketSession):
+        return None
+    user = session.user
+    return Asker(_names(user.identifier, getattr(user, "id", None)) if user else frozenset())
 
 
-def _names_of(user: User | PersistedUser | None) -> frozenset[str]:
-    """Return under which names a thread is a user's: migrated users have an id that is not their identifier."""
-    return frozenset(filter(None, (getattr(user, "identifier", None), getattr(user, "id", None))))
-
-
-def askers_of_element(thread_id: str) -> frozenset[Asker]:
+def asker_of_element(thread_id: str) -> Asker | None:
     """Return who asks for the change of an element: what is nobody's may be touched in the session's thread alone.
 
     Chainlit itself does not check: a browser names the thread in `PUT /project/element`.
@@ -121,32 +84,35 @@ def askers_of_element(thread_id: str) -> frozenset[Asker]:
     Args:
         thread_id: The thread that is named.
     """
-    may_claim = thread_id == current_thread_id()
-    return frozenset(replace(asker, may_claim=may_claim) for asker in askers(thread_id))
+    person = asker()
+    return person and replace(person, may_claim=thread_id == current_thread_id())
 
 
-def askers_of_feedback(thread_id: str | None) -> frozenset[Asker]:
+def asker_of_feedback() -> Asker | None:
     """Return who gives feedback: the user of the HTTP request, which Chainlit's route does not compare with anything.
 
-    Nobody for bots and apps without login.
-
-    Args:
-        thread_id: The thread, if it is known.
+    `None` for bots and apps without login.
     """
     names = _requester.get()
-    return askers(thread_id or "") if in_session() or names is None else frozenset({Asker(names)})
+    return asker() if in_session() or names is None else Asker(names)
 
 
-def note_requester(*names: str) -> None:
+def note_requester(identifier: str, user_id: str | None = None) -> None:
     """Note whose the current HTTP request is: the user that was read last in it (`auth.authenticate_user`).
 
     Not the first: a server may run a request in the context of an earlier one on the same connection, as uvicorn does
     after a large body, so what is there already may be another request's.
 
     Args:
-        names: The user's identifier, and the id if it is known.
+        identifier: The user's.
+        user_id: The same user's, if it is known.
     """
-    _requester.set(frozenset(filter(None, names)))
+    _requester.set(_names(identifier, user_id))
+
+
+def _names(*names: str | None) -> frozenset[str]:
+    """Return under which names a thread is a user's: migrated ones have an id that is not their identifier."""
+    return frozenset(name for name in names if name)
 
 
 def without_sharing(metadata: dict[str, Any] | None) -> dict[str, Any] | None:

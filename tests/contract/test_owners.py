@@ -147,6 +147,7 @@ async def test_a_bot_may_give_a_thread_to_somebody_else(layer: Any) -> None:
 async def test_who_has_lost_a_thread_deletes_nothing_there(
     make_layer: Any, storage: LocalStorageClient, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Whose it is, is remembered for ten seconds, here for less."""
     monkeypatch.setattr("chainlit_dynamodb.chat.tombstones.CHECK_EVERY_SECONDS", 0.1)
     layer, other = make_layer(storage_provider=storage), make_layer(storage_provider=storage)
     await alices_chat(layer)
@@ -184,12 +185,23 @@ async def test_an_app_that_gives_the_thread_of_a_session_away_may_go_on_in_it(la
 async def test_an_app_cannot_give_away_what_is_somebody_elses(layer: Any) -> None:
     await start_thread(layer)
     await start_thread(layer, "t2", user_id="bob")
-    enter_chat("t1", None)
-    await layer.update_thread("t1", user_id="bob")
-    await layer.create_step(message("s1"))
-    await layer.create_step(message("s1", "t2"))
+    for thread_id, visitor in (("t1", None), ("t2", None), ("t2", MALLORY)):
+        enter_chat(thread_id, visitor)
+        await layer.update_thread(thread_id, user_id="bob")
+        await layer.create_step(message("s1", thread_id))
     assert (await layer.get_thread("t1"))["userIdentifier"] == "alice"
     assert (await steps_of(layer), await steps_of(layer, "t2")) == ({}, {})
+
+
+async def test_a_thread_that_was_given_on_is_no_longer_its_first_givers(layer: Any) -> None:
+    await start_thread(layer)
+    await layer.update_thread("t1", user_id="bob")
+    await layer.create_step(message("s1"))
+    enter_bot("t1", person("bob"))
+    await layer.update_thread("t1", user_id="carol")
+    enter_chat("t1")
+    await layer.create_step(message("s2"))
+    assert list(await steps_of(layer)) == ["s1"]
 
 
 MIGRATED = PersistedUser(id="0b5c", createdAt="2026-01-01T00:00:00.000000Z", identifier="alice")

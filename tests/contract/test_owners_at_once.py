@@ -116,14 +116,15 @@ async def test_what_a_stranger_told_of_a_thread_before_it_was_made_is_not_taken_
 
 
 async def test_what_the_owner_told_of_a_thread_is_taken_over_whoever_makes_it(layer: Any) -> None:
+    enter_bot("t1", person("alice"))
+    await layer.update_thread("t1", metadata={"bot": "early"})
     enter_chat("t1", MALLORY)
     await layer.update_thread("t1", metadata={"mallory": True})
     enter_chat("t1")
     await layer.update_thread("t1", metadata={"alice": True})
     enter_bot("t1", person("alice"))
-    await layer.update_thread("t1", metadata={"bot": True})
-    await layer.update_thread("t1", name="teams", user_id="alice")
-    assert (await layer.get_thread("t1"))["metadata"] == {"alice": True, "bot": True}
+    await layer.update_thread("t1", name="teams", user_id="alice", metadata={"by": "bot"})
+    assert (await layer.get_thread("t1"))["metadata"] == {"bot": "early", "alice": True, "by": "bot"}
 
 
 async def test_a_stranger_who_is_refused_does_not_use_up_what_was_told_before(layer: Any, make_layer: Any) -> None:

@@ -50,7 +50,7 @@ class Change:
 
     name: str
     size_bytes: int = 1
-    askers: frozenset[Asker] = frozenset()
+    asker: Asker | None = None
 
     def then(self, later: Change) -> Change:
         return replace(self, name=f"{self.name}+{later.name}", size_bytes=max(self.size_bytes, later.size_bytes))

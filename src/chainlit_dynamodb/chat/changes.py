@@ -1,8 +1,8 @@
 """What can happen to a row, and how two changes of one row become one. Pure: no I/O.
 
 The law of every change here: `first.then(second)` does what `first` and then `second` do. So changes that wait may
-merge, and it does not matter which two of them merge first. Those of different askers do not: each is allowed or
-refused by itself.
+merge, and it does not matter which two of them merge first. Those of different people never do: each person's are
+allowed or refused by themselves.
 """
 
 from __future__ import annotations
@@ -59,20 +59,15 @@ class Change(Protocol):
     """What is to happen to one row."""
 
     @property
-    def askers(self) -> frozenset[Asker]:
-        """Who asks; all of them must be allowed to."""
+    def asker(self) -> Asker | None:
+        """Who asks."""
 
     @property
     def size_bytes(self) -> int:
         """Memory it holds while it waits, roughly."""
 
     def then(self: C, later: C) -> C:
-        """Return the one change that does what this and then a later one of the same askers and row do."""
-
-
-def in_turn(first: C, later: C) -> list[C]:
-    """Return what does a change and then a later one of the same row: one, if the same people ask for both."""
-    return [first.then(later)] if first.askers == later.askers else [first, later]
+        """Return the one change that does what this and then a later one of the same row, by the same person, do."""
 
 
 @dataclass(frozen=True)
@@ -84,24 +79,24 @@ class StepChange:
         assign: Fields that are set. `None` is stored, so that a `default` that comes later does not fill the gap.
         deletes: The step goes, whatever else there was; later changes do nothing.
         stamp: When it was asked for; the later of two that merge is the one with the later stamp.
-        askers: Who asks; all of them must be allowed to.
+        asker: Who asks.
     """
 
     default: dict[str, Any] = field(default_factory=dict)
     assign: dict[str, Any] = field(default_factory=dict)
     deletes: bool = False
     stamp: str = ""
-    askers: frozenset[Asker] = frozenset()
+    asker: Asker | None = None
 
     def then(self, later: StepChange) -> StepChange:
         """Return the one change that does what this and then a later one do."""
         older, newer = (self, later) if self.stamp <= later.stamp else (later, self)
         if older.deletes or newer.deletes:
-            return StepChange(deletes=True, stamp=newer.stamp, askers=newer.askers)
+            return StepChange(deletes=True, stamp=newer.stamp, asker=newer.asker)
         assign = {**older.assign, **newer.assign}
         known = {name: value for name, value in older.default.items() if value is not None}
         default = {name: value for name, value in {**newer.default, **known}.items() if name not in assign}
-        return StepChange(default, assign, stamp=newer.stamp, askers=newer.askers)
+        return StepChange(default, assign, stamp=newer.stamp, asker=newer.asker)
 
     def update(self) -> Update:
         """Return it as an update of the row."""
@@ -144,23 +139,23 @@ class ElementChange:
         deletes: The element goes, whatever else there was; later changes do nothing.
         stamp: When it was asked for; the later of two that merge is the one with the later stamp.
         order: When the element was first asked for: its place among the others.
-        askers: Who asks; all of them must be allowed to.
+        asker: Who asks.
     """
 
     assign: dict[str, Any] = field(default_factory=dict)
     deletes: bool = False
     stamp: str = ""
     order: str = ""
-    askers: frozenset[Asker] = frozenset()
+    asker: Asker | None = None
 
     def then(self, later: ElementChange) -> ElementChange:
         """Return the one change that does what this and then a later one do."""
         older, newer = (self, later) if self.stamp <= later.stamp else (later, self)
         if older.deletes or newer.deletes:
-            return ElementChange(deletes=True, stamp=newer.stamp, askers=newer.askers)
+            return ElementChange(deletes=True, stamp=newer.stamp, asker=newer.asker)
         assign = {**older.assign, **newer.assign}
         order = min(filter(None, (older.order, newer.order)), default="")
-        return ElementChange(assign, stamp=newer.stamp, order=order, askers=newer.askers)
+        return ElementChange(assign, stamp=newer.stamp, order=order, asker=newer.asker)
 
     def update(self) -> Update:
         """Return it as an update of the row."""
@@ -182,7 +177,7 @@ class ThreadChange:
         activity: The time of an activity; `None` leaves the thread's place in the list.
         creates: Make the row if it is missing.
         stamp: When it was asked for.
-        askers: Who asks; all of them must be allowed to.
+        asker: Who asks.
     """
 
     assign: Item = field(default_factory=dict)
@@ -190,7 +185,7 @@ class ThreadChange:
     activity: str | None = None
     creates: bool = False
     stamp: str = ""
-    askers: frozenset[Asker] = frozenset()
+    asker: Asker | None = None
 
     def then(self, later: ThreadChange) -> ThreadChange:
         """Return the one change that does what this and then a later one do."""
@@ -203,7 +198,7 @@ class ThreadChange:
             max(self.activity or "", later.activity or "") or None,
             self.creates or later.creates,
             max(self.stamp, later.stamp),
-            later.askers,
+            later.asker,
         )
 
     @cached_property
@@ -221,7 +216,7 @@ def thread_change(
     tags: list[Any] | None = None,
     moment: str,
     stamp: str = "",
-    askers: frozenset[Asker] = frozenset(),
+    asker: Asker | None = None,
 ) -> ThreadChange | None:
     """Return what an update of a thread does: a name or an owner makes it, an owner moves it up.
 
@@ -233,7 +228,7 @@ def thread_change(
         tags: Its tags.
         moment: Now.
         stamp: Now, for the order of writes.
-        askers: Who asks.
+        asker: Who asks.
 
     Returns:
         The change, or `None` if nothing is given.
@@ -254,7 +249,7 @@ def thread_change(
     if not assign and not metadata:
         return None
     creates = bool(user_id) or name is not None
-    return ThreadChange(assign, metadata, moment if user_id else None, creates, stamp, askers)
+    return ThreadChange(assign, metadata, moment if user_id else None, creates, stamp, asker)
 
 
 def changes_nothing(change: ThreadChange, row: Item) -> bool:
@@ -291,7 +286,7 @@ def thread_update(thread_id: str, change: ThreadChange, row: Item, moment: str) 
         default=default,
         remove=[name for name, value in assign.items() if value is None],
     )
-    return update, both(all_of(*conditions), is_touched_by(change.askers))
+    return update, both(all_of(*conditions), is_touched_by(change.asker))
 
 
 def _merged(row: Item, patch: Mapping[str, Any]) -> Item:

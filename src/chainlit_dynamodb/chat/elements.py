@@ -69,7 +69,7 @@ class Elements:
         file: File | None,
         *,
         stamp: str | None = None,
-        askers: frozenset[Asker] = frozenset(),
+        asker: Asker | None = None,
     ) -> None:
         """Store an element, or change the one with this id. The file of an earlier upsert stays if none is given.
 
@@ -83,7 +83,7 @@ class Elements:
             fields: Its plain fields.
             file: Its content; without a storage, an element with one is not kept.
             stamp: When it was asked for; `None` for now.
-            askers: Who asks. Nothing is written to another one's thread.
+            asker: Who asks. Nothing is written to another one's thread.
 
         Raises:
             InvalidIdError: An id cannot be part of a key.
@@ -96,12 +96,10 @@ class Elements:
             return
         stamp = stamp or self._rows.stamps.next()
         own = {name: value for name, value in fields.items() if not is_own_attribute(name)}
-        if file is not None and not (
-            self._files.are_kept() and await self._store_file(key, own, file, stamp, askers)
-        ):
+        if file is not None and not (self._files.are_kept() and await self._store_file(key, own, file, stamp, asker)):
             return
-        await self._hear_of_owner(thread_id, askers)
-        await self._writer.write(key, ElementChange(own, stamp=stamp, order=stamp, askers=askers), self._apply)
+        await self._hear_of_owner(thread_id, asker)
+        await self._writer.write(key, ElementChange(own, stamp=stamp, order=stamp, asker=asker), self._apply)
         if file is not None and self._is_gone(key, own):  # while it waited
             await self._take_back(key, own.get(OBJECT_KEY))
 
@@ -124,13 +122,13 @@ class Elements:
         (element,) = await self._files.with_urls([public_element(row)])
         return element
 
-    async def delete(self, thread_id: str, element_id: str, *, askers: frozenset[Asker] = frozenset()) -> None:
+    async def delete(self, thread_id: str, element_id: str, *, asker: Asker | None = None) -> None:
         """Delete an element and its file. Later writes to it do nothing.
 
         Args:
             thread_id: Its thread.
             element_id: Its id.
-            askers: Who asks. Nothing is deleted of another one's thread.
+            asker: Who asks. Nothing is deleted of another one's thread.
 
         Raises:
             InvalidIdError: An id cannot be part of a key.
@@ -139,7 +137,7 @@ class Elements:
 
         Cost: 1 read unit and 1 write unit per KB; see `Tombstones.admits`.
         """
-        change = ElementChange(deletes=True, askers=askers)
+        change = ElementChange(deletes=True, asker=asker)
         await self._writer.write(element_key(thread_id, element_id), change, self._apply)
 
     async def delete_of_step(self, thread_id: str, step_id: str) -> None:
@@ -156,7 +154,7 @@ class Elements:
         thread_id = parse_thread_pk(key.pk)
         if await self._tombstones.check(thread_id):  # its sweeps know which files may still arrive
             return
-        if not await self._tombstones.admits(thread_id, change.askers):
+        if not await self._tombstones.admits(thread_id, change.asker):
             return
         if change.deletes:
             self._tombstones.mark_row(key)
@@ -174,15 +172,15 @@ class Elements:
         if await self._went_meanwhile(key, change.assign):
             await self._take_back(key, change.assign.get(OBJECT_KEY))
 
-    async def _store_file(self, key: Key, own: Item, file: File, stamp: str, askers: frozenset[Asker]) -> bool:
+    async def _store_file(self, key: Key, own: Item, file: File, stamp: str, asker: Asker | None) -> bool:
         """Store a file after earlier ones of the same element, and note its key in the fields.
 
         Returns:
             Whether the element may be, and is still there.
         """
         async with self._files.kept(file), self._uploads.setdefault(key, asyncio.Lock()):
-            await self._hear_of_owner(parse_thread_pk(key.pk), askers)
-            if await self._went_meanwhile(key, own) or not await self._may_have_file(key, own, askers):
+            await self._hear_of_owner(parse_thread_pk(key.pk), asker)
+            if await self._went_meanwhile(key, own) or not await self._may_have_file(key, own, asker):
                 return False
             object_key = await self._upload(key, own, file, stamp)
             if await self._went_meanwhile(key, own):
@@ -227,13 +225,13 @@ class Elements:
             await self._drop(file.object_key)
             await self._rows.delete(key, condition=all_of(exists(ANNOUNCED_AT), missing(TYPE), missing(BURIED_AT)))
 
-    async def _hear_of_owner(self, thread_id: str, askers: frozenset[Asker]) -> None:
+    async def _hear_of_owner(self, thread_id: str, asker: Asker | None) -> None:
         """Wait for what is being written to a thread's row, where it takes an owner: that may be it."""
-        if not all(asker.may_claim for asker in askers):
+        if asker is not None and not asker.may_claim:
             await self._writer.settle(thread_key(thread_id))
 
-    async def _may_have_file(self, key: Key, own: Item, askers: frozenset[Asker]) -> bool:
-        return await self._tombstones.admits(parse_thread_pk(key.pk), askers) and self._takes_room(key, own)
+    async def _may_have_file(self, key: Key, own: Item, asker: Asker | None) -> bool:
+        return await self._tombstones.admits(parse_thread_pk(key.pk), asker) and self._takes_room(key, own)
 
     def _takes_room(self, key: Key, fields: Item) -> bool:
         """Take room among the elements of a message; return whether there was some, as far as this process knows."""

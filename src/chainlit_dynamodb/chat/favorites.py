@@ -44,14 +44,14 @@ class Favorites:
         self._writer = writer
         self._recent = recent
 
-    async def set(self, user_id: str, step: Item, *, favorite: bool, askers: frozenset[Asker] = frozenset()) -> bool:
+    async def set(self, user_id: str, step: Item, *, favorite: bool, asker: Asker | None = None) -> bool:
         """Make a step a favourite of a user, or no favourite. It is so when this returns; it is tried on alone.
 
         Args:
             user_id: The user.
             step: The step's plain fields; of these its metadata is stored, with the flag.
             favorite: `False` takes it away.
-            askers: Who asks: whoever has a favourite reads it.
+            asker: Who asks: whoever has a favourite reads it.
 
         Returns:
             Whether there is such a step, in a thread they may touch; an unknown one is not made.
@@ -59,7 +59,7 @@ class Favorites:
         Raises:
             BacklogFullError: Too many changes wait already.
 
-        Cost: 1 write unit per KB of the step, and 1 for the index entry.
+        Cost: 1 write unit per KB of the step, and 1 for the index entry; see `Tombstones.admits`.
         """
         created_at, metadata = str(step.get("createdAt") or ""), step.get("metadata") or {}
         try:
@@ -72,13 +72,14 @@ class Favorites:
             update = Update(assign={**assign, INDEX_PK: partition, INDEX_SK: index_sk})
         else:
             update = Update(assign=assign, remove=[INDEX_PK, INDEX_SK])
-        setting = partial(self._set, key, update, self._rows.stamps.next(), askers)
+        setting = partial(self._set_in_turn, key, update, self._rows.stamps.next(), asker)
         name = f"favourite {key.sk} of {key.pk}"
         return await self._writer.errands.run(name, setting, size_bytes=weight_bytes(metadata))
 
-    async def _set(self, key: Key, update: Update, stamp: str, askers: frozenset[Asker]) -> bool:
+    async def _set_in_turn(self, key: Key, update: Update, stamp: str, asker: Asker | None) -> bool:
+        """Change a step as an errand, after what is pending for it; return whether it is there and may be changed."""
         await self._writer.settle(key)  # what is told of a message may be told before it is stored
-        if not await self._tombstones.admits(parse_thread_pk(key.pk), askers):
+        if not await self._tombstones.admits(parse_thread_pk(key.pk), asker):
             return False
         is_there = await self._store(key, update, stamp)
         if is_there and (partition := update.assign.get(INDEX_PK)):

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers, addition, marker_index, removal
-from chainlit_dynamodb.chat.owners import Asker, are_admitted, owner_of
+from chainlit_dynamodb.chat.owners import Asker, is_admitted, owner_of
 from chainlit_dynamodb.chat.presentation import feedback_value
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.step_lookup import StepLookup
@@ -89,7 +89,7 @@ class Feedback:
         value: int,
         comment: str | None,
         *,
-        askers: frozenset[Asker] = frozenset(),
+        asker: Asker | None = None,
     ) -> str | None:
         """Set the feedback of a step, replacing an earlier one. This is tried on though nobody waits for it any more.
 
@@ -98,7 +98,7 @@ class Feedback:
             thread_id: Its thread; `None` looks it up.
             value: 0 or 1.
             comment: What the user wrote.
-            askers: Who asks.
+            asker: Who asks.
 
         Returns:
             The feedback's id, the same as long as the feedback is not deleted; `None` for an unknown step or another
@@ -111,18 +111,18 @@ class Feedback:
         Cost: about 4 read units, then 2 write units per KB of the step and of one or two markers.
         """
         size_bytes = weight_bytes(comment or "")
-        change = partial(self._upsert, step_id, thread_id, value, comment, askers)
+        change = partial(self._upsert, step_id, thread_id, value, comment, asker)
         return await self._run(step_id, change, size_bytes)
 
     async def _upsert(
-        self, step_id: str, thread_id: str | None, value: int, comment: str | None, askers: frozenset[Asker]
+        self, step_id: str, thread_id: str | None, value: int, comment: str | None, asker: Asker | None
     ) -> str | None:
         thread_id = thread_id or await self._lookup.find(step_id)
         if not thread_id:
             return None
         for _ in range(_TRIES):
             state = await self._read_state(thread_id, step_id)
-            if state is None or not are_admitted(askers, owner_of(state.thread), thread_id):
+            if state is None or not is_admitted(asker, owner_of(state.thread), thread_id):
                 return None
             feedback_id = str((state.feedback or {}).get(ID) or new_feedback_id(thread_id, step_id))
             feedback = {ID: feedback_id, FOR_ID: step_id, VALUE: value, COMMENT: comment}
@@ -131,12 +131,12 @@ class Feedback:
                 return feedback_id
         raise TransactionCancelledError("TransactWriteItems", ["TransactionConflict"])
 
-    async def delete(self, feedback_id: str, *, askers: frozenset[Asker] = frozenset()) -> bool:
+    async def delete(self, feedback_id: str, *, asker: Asker | None = None) -> bool:
         """Delete feedback by the id that `upsert` returned, if the step holds the same one. This is tried on, too.
 
         Args:
             feedback_id: The id.
-            askers: Who asks.
+            asker: Who asks.
 
         Returns:
             Whether there was such feedback, and not in another one's thread. Garbage is no error.
@@ -149,14 +149,14 @@ class Feedback:
         place = parse_feedback_id(feedback_id)
         if place is None:
             return False
-        return await self._run(place[1], partial(self._delete, place, feedback_id, askers))
+        return await self._run(place[1], partial(self._delete, place, feedback_id, asker))
 
-    async def _delete(self, place: tuple[str, str], feedback_id: str, askers: frozenset[Asker]) -> bool:
+    async def _delete(self, place: tuple[str, str], feedback_id: str, asker: Asker | None) -> bool:
         for _ in range(_TRIES):
             state = await self._read_state(*place)
             if state is None or state.feedback is None or state.feedback.get(ID) != feedback_id:
                 return False
-            if not are_admitted(askers, owner_of(state.thread), place[0]):
+            if not is_admitted(asker, owner_of(state.thread), place[0]):
                 return False
             if await self._transact(_writes_to_clear(*place, state)):
                 return True

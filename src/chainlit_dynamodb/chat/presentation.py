@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 from typing import Any, Final, TypedDict, cast
 
 from chainlit_dynamodb.chat import clock
@@ -40,8 +39,6 @@ from chainlit_dynamodb.schema import (
     parse_step_sk,
     parse_thread_pk,
 )
-
-logger = logging.getLogger("chainlit.DynamoDB")
 
 _TIMES: Final = (CREATED_AT, START, END)
 

@@ -61,7 +61,7 @@ class Steps:
         *,
         stamp: str | None = None,
         findable: bool = False,
-        askers: frozenset[Asker] = frozenset(),
+        asker: Asker | None = None,
     ) -> Coroutine[Any, Any, bool]:
         """Store a step without overwriting what is there already. It is taken over at once, and stored when awaited.
 
@@ -71,7 +71,7 @@ class Steps:
             fields: Its plain fields; those that are `None` are not stored.
             stamp: When it was asked for; `None` for now.
             findable: Keep a row by which the step is found without its thread.
-            askers: Who asks. Nothing is written to another one's thread.
+            asker: Who asks. Nothing is written to another one's thread.
 
         Returns:
             Whether the step is stored; not if it, or its thread, is deleted.
@@ -84,7 +84,7 @@ class Steps:
         default = {CREATED_AT: clock.now(), **_own(fields)}
         if findable:
             default[HAS_LOOKUP] = True
-        taken = self._enter(thread_id, step_id, StepChange(default=default, askers=askers), stamp)
+        taken = self._enter(thread_id, step_id, StepChange(default=default, asker=asker), stamp)
         return self._created(taken, thread_id, step_id, findable=findable)
 
     def update(
@@ -94,16 +94,18 @@ class Steps:
         fields: Item,
         *,
         stamp: str | None = None,
-        askers: frozenset[Asker] = frozenset(),
+        asker: Asker | None = None,
     ) -> Coroutine[Any, Any, None]:
         """Change the fields given, `None` clearing one; make the step if it is missing. Taken over as by `create`.
+
+        A user's message notes when it was changed: what ran for it before is replaced then, see `assembly`.
 
         Args:
             thread_id: Its thread.
             step_id: Its id.
             fields: The plain fields to change.
             stamp: When it was asked for; `None` for now.
-            askers: Who asks. Nothing is written to another one's thread.
+            asker: Who asks. Nothing is written to another one's thread.
 
         Raises:
             InvalidIdError: An id cannot be part of a key.
@@ -113,15 +115,15 @@ class Steps:
         assign = _own(fields)
         if fields.get(TYPE) == USER_MESSAGE:
             assign[EDITED_AT] = clock.now()
-        return outcome(self._enter(thread_id, step_id, StepChange(assign=assign, askers=askers), stamp))
+        return outcome(self._enter(thread_id, step_id, StepChange(assign=assign, asker=asker), stamp))
 
-    async def delete(self, thread_id: str, step_id: str, *, askers: frozenset[Asker] = frozenset()) -> None:
+    async def delete(self, thread_id: str, step_id: str, *, asker: Asker | None = None) -> None:
         """Delete a step with its feedback, its elements and their files. Later writes to it do nothing.
 
         Args:
             thread_id: Its thread.
             step_id: Its id.
-            askers: Who asks. Nothing is deleted of another one's thread.
+            asker: Who asks. Nothing is deleted of another one's thread.
 
         Raises:
             InvalidIdError: An id cannot be part of a key.
@@ -130,11 +132,11 @@ class Steps:
         """
         key = step_key(thread_id, step_id)
         with self._writer.operation():
-            await self._writer.write(key, StepChange(deletes=True, askers=askers), self._apply)
+            await self._writer.write(key, StepChange(deletes=True, asker=asker), self._apply)
             if self._tombstones.covers(key):  # it was not refused
                 await self._elements.delete_of_step(thread_id, step_id)
 
-    async def delete_by_id(self, step_id: str, *, near: str, askers: frozenset[Asker] = frozenset()) -> None:
+    async def delete_by_id(self, step_id: str, *, near: str, asker: Asker | None = None) -> None:
         """Delete a step as `delete` does, in the thread `near`, unless this process wrote it only elsewhere.
 
         A browser chooses the ids of its messages, and may choose those of a stranger's: they hide nobody else's.
@@ -142,7 +144,7 @@ class Steps:
         Args:
             step_id: Its id.
             near: Where it is, if that is not known better.
-            askers: Who asks.
+            asker: Who asks.
 
         Raises:
             InvalidIdError: An id cannot be part of a key.
@@ -150,8 +152,8 @@ class Steps:
         Cost: as of `delete`.
         """
         known = self._lookup.recall(step_id, near=near) or near
-        is_elsewhere = known != near and await self._tombstones.admits(known, askers)
-        await self.delete(known if is_elsewhere else near, step_id, askers=askers)
+        is_elsewhere = known != near and await self._tombstones.admits(known, asker)
+        await self.delete(known if is_elsewhere else near, step_id, asker=asker)
 
     def _enter(
         self, thread_id: str, step_id: str, change: StepChange, stamp: str | None
@@ -177,7 +179,7 @@ class Steps:
     async def _apply(self, key: Key, change: StepChange) -> None:
         thread_id = parse_thread_pk(key.pk)
         is_thread_gone = await self._tombstones.check(thread_id)
-        if not is_thread_gone and not await self._tombstones.admits(thread_id, change.askers):
+        if not is_thread_gone and not await self._tombstones.admits(thread_id, change.asker):
             return
         if change.deletes:
             self._tombstones.mark_row(key)

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
-from functools import reduce
 from typing import Any, Final
 
 from cachetools import LRUCache
@@ -15,7 +14,7 @@ from cachetools import LRUCache
 from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.chat.changes import ThreadChange, changes_nothing, thread_change, thread_update
 from chainlit_dynamodb.chat.feedback_markers import FeedbackMarkers
-from chainlit_dynamodb.chat.owners import Asker, all_may_touch, are_admitted, owner_of
+from chainlit_dynamodb.chat.owners import Asker, is_admitted, may_touch, owner_of
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer, outcome
@@ -71,7 +70,7 @@ class Threads:
         self._moving: Counter[str] = Counter()
         self._moved: LRUCache[str, str] = LRUCache(_REMEMBERED)
         self._early: LRUCache[str, list[ThreadChange]] = LRUCache(_EARLY_BYTES, getsizeof=_size_bytes)
-        self._places: LRUCache[str, str] = LRUCache(_REMEMBERED)
+        self._index_places: LRUCache[str, str] = LRUCache(_REMEMBERED)  # they spare a first try that would be refused
 
     def update(
         self,
@@ -82,13 +81,13 @@ class Threads:
         user_identifier: str | None = None,
         metadata: dict[str, Any] | None = None,
         tags: list[Any] | None = None,
-        askers: frozenset[Asker] = frozenset(),
+        asker: Asker | None = None,
     ) -> Coroutine[Any, Any, None]:
         """Change what is given of a thread; `None` leaves it.
 
-        A name or an owner makes the thread if it is missing. An owner moves it to the top of the list, and so
-        does the first name. A deleted thread stays deleted. The
-        change is taken over at once, and stored when this is awaited.
+        A name or an owner makes the thread if it is missing. An owner moves it to the top of the list, and so does
+        the first name. A deleted thread stays deleted. The change is taken over at once, and stored when this is
+        awaited.
 
         Args:
             thread_id: The thread.
@@ -97,7 +96,7 @@ class Threads:
             user_identifier: Its owner's identifier.
             metadata: Entries to merge; an entry that is `None` is taken away.
             tags: Its tags.
-            askers: Who asks. Another one's thread is left as it is.
+            asker: Who asks. Another one's thread is left as it is; where theirs is given away, they may go on in it.
 
         Raises:
             InvalidIdError: An id cannot be part of a key.
@@ -113,7 +112,7 @@ class Threads:
             tags=tags,
             moment=clock.now(),
             stamp=self._rows.stamps.next(),
-            askers=askers,
+            asker=asker,
         )
         return outcome(None if change is None else self._enter(thread_id, change))
 
@@ -122,7 +121,7 @@ class Threads:
         return self._moving[thread_id] > 0
 
     async def note_activity(
-        self, thread_id: str, user_id: str | None, *, moment: str, since: str, askers: frozenset[Asker] = frozenset()
+        self, thread_id: str, user_id: str | None, *, moment: str, since: str, asker: Asker | None = None
     ) -> None:
         """Move a thread to the top of its owner's list, because the user wrote a message.
 
@@ -132,7 +131,7 @@ class Threads:
             moment: When the message was written: it may have waited since.
             since: The stamp of the message. Nothing is done if the thread was moved after it: a first message is
                 told before its thread is named (`emitter.init_thread`).
-            askers: Who asks. Another one's thread stays where it is.
+            asker: Who asks. Another one's thread stays where it is.
 
         Cost: 1 write unit per KB of the row and 2 of the index entry.
         """
@@ -140,7 +139,7 @@ class Threads:
             return
         if user_id:
             self._recent.touch(user_threads_pk(user_id), thread_id, activity_sk(moment))
-        change = ThreadChange(activity=moment, stamp=self._rows.stamps.next(), askers=askers)
+        change = ThreadChange(activity=moment, stamp=self._rows.stamps.next(), asker=asker)
         await outcome(self._enter(thread_id, change))
 
     async def author(self, thread_id: str) -> str:
@@ -173,13 +172,15 @@ class Threads:
 
     async def _apply(self, key: Key, change: ThreadChange) -> None:
         thread_id = parse_thread_pk(key.pk)
-        early = self._early.get(thread_id, [])
-        change = _above(_with_early(change, early), self._places.get(thread_id))
+        told, early = change, self._early.get(thread_id, [])
+        change = _above(_with_early(told, early), self._index_places.get(thread_id))
         for _ in range(_MERGE_TRIES):
             try:
                 old = await self._store(key, change)
             except ConditionFailedError as exc:
                 if await self._is_hopeless(key, change, exc.item):
+                    if not exc.item and not told.creates:
+                        self._keep_early(thread_id, told)
                     return
                 change = _above(change, exc.item.get(INDEX_SK))
                 continue
@@ -194,10 +195,11 @@ class Threads:
         if changes_nothing(change, row):
             return {}
         thread_id = parse_thread_pk(key.pk)
-        update, condition = thread_update(thread_id, change, row, clock.now())
+        asker = self._tombstones.as_giver(thread_id, change.asker)
+        update, condition = thread_update(thread_id, replace(change, asker=asker), row, clock.now())
         old = await self._rows.update(key, update, condition=condition, stamp=change.stamp)
         if place := update.assign.get(INDEX_SK) or old.get(INDEX_SK) or update.default.get(INDEX_SK):
-            self._places[thread_id] = place
+            self._index_places[thread_id] = place
         return old
 
     async def _metadata_of(self, key: Key) -> Item:
@@ -210,23 +212,25 @@ class Threads:
         if row.get(DELETED_AT) is not None:
             await self._tombstones.learn(thread_id)
             return True
-        if not are_admitted(change.askers, owner_of(row), thread_id):
+        if not is_admitted(self._tombstones.as_giver(thread_id, change.asker), owner_of(row), thread_id):
             return True
-        if not row and not change.creates:
-            self._keep_early(thread_id, change)
-            return True
-        return False
+        return not row and not change.creates
 
     def _keep_early(self, thread_id: str, change: ThreadChange) -> None:
         """Keep what is known of a thread before it has a name or an owner, until it is made."""
-        others = [early for early in self._early.pop(thread_id, []) if not _goes_along(early, change)]
-        with suppress(ValueError):  # one change is larger than all may be
-            self._early[thread_id] = [*others, replace(change, activity=None)]
+        early = [*self._early.pop(thread_id, []), replace(change, activity=None)]
+        with suppress(ValueError):  # these are larger than all may be
+            self._early[thread_id] = early
+
+    def _note_owner(self, thread_id: str, asker: Asker | None, owner: str) -> None:
+        self._tombstones.note_owner(thread_id, owner)
+        if asker is not None and not may_touch(asker, owner):
+            self._tombstones.note_gift(thread_id, asker, owner)
 
     async def _follow(self, thread_id: str, change: ThreadChange, old: Item) -> None:
         user_id = change.assign.get(USER_ID)
         if user_id:
-            self._tombstones.note_owner(thread_id, owner_of(change.assign))
+            self._note_owner(thread_id, change.asker, owner_of(change.assign))
         if user_id and change.activity:
             self._recent.touch(user_threads_pk(user_id), thread_id, activity_sk(change.activity))
         changes_hands = CREATED_AT in old and old.get(USER_ID) != user_id
@@ -240,14 +244,16 @@ def _size_bytes(changes: list[ThreadChange]) -> int:
 
 def _with_early(change: ThreadChange, early: list[ThreadChange]) -> ThreadChange:
     """Return a change with what was told of its thread before there was one, but for what strangers told."""
-    own = [told for told in early if _goes_along(told, change)]
-    return reduce(lambda later, told: replace(told.then(later), askers=later.askers), reversed(own), change)
+    for told in reversed(early):
+        if _goes_along(told, change):
+            change = told.then(change)
+    return change
 
 
 def _goes_along(early: ThreadChange, change: ThreadChange) -> bool:
-    """Return whether what was told before may be done with a change: the same ask for it, the app, or its owner."""
+    """Return whether what was told before may be done with a change: the same person asked, the app, or its owner."""
     owner = owner_of(change.assign)
-    return early.askers <= change.askers or (owner != "" and all_may_touch(early.askers, owner))
+    return early.asker in (None, change.asker) or (owner != "" and may_touch(early.asker, owner))
 
 
 def _above(change: ThreadChange, place: Any) -> ThreadChange:

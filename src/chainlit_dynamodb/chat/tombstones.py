@@ -10,12 +10,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from cachetools import LRUCache, TTLCache
 
-from chainlit_dynamodb.chat.owners import Asker, all_may_touch, are_admitted, owner_of
+from chainlit_dynamodb.chat.owners import Asker, is_admitted, may_touch, owner_of
 from chainlit_dynamodb.chat.sweep import Swept
 from chainlit_dynamodb.errors import ChainlitDynamoDBError
 from chainlit_dynamodb.rows.rows import Rows
@@ -57,6 +58,7 @@ class Tombstones:
         self._deleted_rows: LRUCache[Key, bool] = LRUCache(_REMEMBERED_ROWS)
         self._alive: TTLCache[str, bool] = TTLCache(_REMEMBERED, CHECK_EVERY_SECONDS)
         self._owners: TTLCache[str, str] = TTLCache(_REMEMBERED, CHECK_EVERY_SECONDS)
+        self._gifts: LRUCache[tuple[str, Asker], str] = LRUCache(_REMEMBERED)
 
     def mark(self, thread_id: str) -> None:
         """Note that a thread is deleted."""
@@ -76,16 +78,26 @@ class Tombstones:
         """Note whose a thread is."""
         self._owners[thread_id] = owner
 
-    async def admits(self, thread_id: str, askers: frozenset[Asker]) -> bool:
-        """Return whether a thread may be touched by all who ask for a change. If not, it is said in the log.
+    def note_gift(self, thread_id: str, asker: Asker, owner: str) -> None:
+        """Note that the app has given a thread to somebody else, in a session of who asked: they may go on in it."""
+        self._gifts[thread_id, asker] = owner
+
+    def as_giver(self, thread_id: str, asker: Asker | None) -> Asker | None:
+        """Return who asks, as somebody to whom a thread belongs also where they have given it away. Cost: none."""
+        owner = None if asker is None else self._gifts.get((thread_id, replace(asker, may_claim=True)))
+        return asker if asker is None or owner is None else replace(asker, names=asker.names | {owner})
+
+    async def admits(self, thread_id: str, asker: Asker | None) -> bool:
+        """Return whether who asks for a change may touch a thread. If not, it is said in the log.
 
         Cost: none if it was checked within seconds; else, and before it refuses, 1 read unit per 4 KB of its row.
         """
         known = self._owners.get(thread_id)
-        if not askers or (known is not None and all_may_touch(askers, known)):
+        asker = self.as_giver(thread_id, asker)
+        if asker is None or (known is not None and may_touch(asker, known)):
             return True
         await self._look_once(thread_id)  # what is remembered may be outdated
-        return are_admitted(askers, self._owners.get(thread_id, ""), thread_id)
+        return is_admitted(asker, self._owners.get(thread_id, ""), thread_id)
 
     def knows(self, thread_id: str) -> bool:
         """Return whether this process knows that a thread is deleted. Cost: none."""

@@ -1,24 +1,26 @@
 """The ordered write path.
 
 Chainlit starts writes as tasks that nobody awaits, so they overlap. Here every item key has a lane: writes of one key
-happen one after the other, and those that arrive while one is under way merge into one, if the same people ask for
-them. Each caller is answered when its data is stored. Memory is bounded: at the bound the newest changes wait in a
-temporary file, in order, and merge there.
+happen one after the other, and those that arrive while one is under way merge into one, if the same person asks for
+them: each person's are allowed or refused by themselves. Each caller is answered when its data is stored. Memory is
+bounded: at the bound the newest changes wait in a temporary file, in order, and merge there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from chainlit_dynamodb.chat.changes import Change, in_turn
+from chainlit_dynamodb.chat.changes import Change
 from chainlit_dynamodb.chat.errands import Errands
+from chainlit_dynamodb.chat.owners import Asker
 from chainlit_dynamodb.chat.spill import Place, Spill
 from chainlit_dynamodb.errors import BacklogFullError, ChainlitDynamoDBError
 from chainlit_dynamodb.schema import Key
@@ -54,25 +56,17 @@ class Backlog(NamedTuple):
 
 @dataclass
 class _Entry(Generic[C]):
-    """Changes of one row that are made one after the other; neighbours differ in who asks for them."""
-
-    changes: list[C]
+    change: C
     apply: Apply[C]
     done: asyncio.Future[None]
-
-    def add(self, change: C) -> int:
-        """Take a later change; return how much more memory is held by that."""
-        last = self.changes.pop()
-        added = in_turn(last, change)
-        self.changes += added
-        return _size_bytes(added) - last.size_bytes
 
 
 @dataclass
 class _Overflow:
-    """Changes that have no room in memory."""
+    """A change that has no room in memory."""
 
     place: Place
+    asker: Asker | None
     size_bytes: int
     apply: Apply[Any]
     done: asyncio.Future[None]
@@ -94,11 +88,17 @@ _operation: Final[ContextVar[_Operation | None]] = ContextVar("operation", defau
 
 @dataclass
 class _Lane:
+    """The changes of one row; of those that wait, neighbours are different people's."""
+
     current: _Entry[Any] | None = None
-    waiting: _Entry[Any] | None = None
+    waiting: deque[_Entry[Any]] = field(default_factory=deque)
 
     def entries(self) -> list[_Entry[Any]]:
-        return [entry for entry in (self.current, self.waiting) if entry is not None]
+        return [*([] if self.current is None else [self.current]), *self.waiting]
+
+    def joinable(self, change: Change) -> _Entry[Any] | None:
+        """Return what waits last, if the same person asks for it."""
+        return self.waiting[-1] if self.waiting and self.waiting[-1].change.asker == change.asker else None
 
 
 class Writer:
@@ -120,14 +120,14 @@ class Writer:
         self._partitions: dict[str, dict[str, _Lane]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._operations: set[_Operation] = set()
-        self._overflow: dict[Key, _Overflow] = {}
+        self._overflow: dict[Key, list[_Overflow]] = {}
         self._spill = Spill()
 
     @property
     def backlog(self) -> Backlog:
         """What is not stored yet."""
         lanes = [lane for lanes in self._partitions.values() for lane in lanes.values()]
-        changes = sum(len(lane.entries()) for lane in lanes) + len(self._overflow)
+        changes = sum(len(lane.entries()) for lane in lanes) + len(self._outside())
         beside = len(self.errands.tasks)
         return Backlog(len(lanes) + beside, changes + beside, self._pending_bytes)
 
@@ -136,7 +136,7 @@ class Writer:
 
         Args:
             key: The row.
-            change: What is to happen to it; while it waits, later changes of the row merge into it.
+            change: What is to happen to it; while it waits, later ones of the row by the same person merge into it.
             apply: How it happens, the same for all changes of a row.
 
         Raises:
@@ -150,12 +150,11 @@ class Writer:
         A caller that awaits only this holds no memory of what it wrote.
         """
         if (outside := self._overflow.get(key)) is not None:
-            *before, last = self._spill.take(outside.place)
-            return self._put_outside(key, [*before, *in_turn(last, change)], apply, outside.done)
+            return self._join_outside(key, outside, change, apply)
         lane = self._partitions.get(key.pk, {}).get(key.sk)
-        if (lane and lane.waiting) or (not self._overflow and self._fits(change.size_bytes)):
-            return self._enqueue(key, [change], apply).done
-        return self._put_outside(key, [change], apply, _future())
+        if (lane and lane.joinable(change)) or (not self._overflow and self._fits(change.size_bytes)):
+            return self._enqueue(key, change, apply).done
+        return self._put_outside(key, change, apply, _future())
 
     @contextmanager
     def operation(self) -> Iterator[None]:
@@ -173,7 +172,7 @@ class Writer:
     async def flush(self, pk: str, *, timeout_seconds: float = FLUSH_SECONDS) -> None:
         """Wait until the changes that are now pending in a partition are done, or the time is over."""
         pending = [entry.done for lane in self._partitions.get(pk, {}).values() for entry in lane.entries()]
-        pending += [outside.done for key, outside in self._overflow.items() if key.pk == pk]
+        pending += [change.done for key, outside in self._overflow.items() if key.pk == pk for change in outside]
         if pending:
             await asyncio.wait(pending, timeout=timeout_seconds)
 
@@ -181,20 +180,18 @@ class Writer:
         """Wait, however long it takes, until what is now pending for some rows is done, or has failed."""
         lanes = [lane for key in keys if (lane := self._partitions.get(key.pk, {}).get(key.sk))]
         pending = [entry.done for lane in lanes for entry in lane.entries()]
-        pending += [outside.done for key in keys if (outside := self._overflow.get(key))]
+        pending += [change.done for key in keys for change in self._overflow.get(key, ())]
         if pending:
             await asyncio.wait(pending)
 
     async def discard(self, pk: str) -> None:
         """Drop what waits in a partition, answering its callers, and let finish what is under way."""
         for key in [key for key in self._overflow if key.pk == pk]:
-            outside = self._overflow.pop(key)
-            self._spill.drop(outside.place)
-            _answer(outside.done, None)
+            for change in self._overflow.pop(key):
+                self._spill.drop(change.place)
+                _answer(change.done, None)
         for lane in list(self._partitions.get(pk, {}).values()):
-            entry, lane.waiting = lane.waiting, None
-            if entry is not None:
-                self._finish(entry, None)
+            self._give_up(lane, None)
         await self.flush(pk)
 
     async def drain(self, timeout_seconds: float) -> int:
@@ -208,7 +205,7 @@ class Writer:
         while (begun := self._begun()) and (seconds_left := deadline - loop.time()) > 0:
             await asyncio.wait(begun, timeout=seconds_left)
         lost = self.backlog.changes + sum(operation.is_beside_the_lanes() for operation in self._operations)
-        for outside in self._overflow.values():
+        for outside in self._outside():
             outside.done.cancel()
         self._overflow.clear()
         self._spill.clear()
@@ -222,44 +219,57 @@ class Writer:
     def _begun(self) -> set[asyncio.Future[Any]]:
         return {*self._tasks, *self.errands.tasks, *(operation.done for operation in self._operations)}
 
-    def _put_outside(
-        self, key: Key, changes: list[C], apply: Apply[C], done: asyncio.Future[None]
-    ) -> asyncio.Future[None]:
+    def _outside(self) -> list[_Overflow]:
+        return [change for outside in self._overflow.values() for change in outside]
+
+    def _join_outside(self, key: Key, outside: list[_Overflow], change: C, apply: Apply[C]) -> asyncio.Future[None]:
+        if outside[-1].asker != change.asker:
+            return self._put_outside(key, change, apply, _future())
+        last = outside.pop()
+        return self._put_outside(key, self._spill.take(last.place).then(change), apply, last.done)
+
+    def _put_outside(self, key: Key, change: C, apply: Apply[C], done: asyncio.Future[None]) -> asyncio.Future[None]:
+        outside = self._overflow.setdefault(key, [])
         try:
-            self._overflow[key] = _Overflow(self._spill.put(changes), _size_bytes(changes), apply, done)
+            outside.append(_Overflow(self._spill.put(change), change.asker, change.size_bytes, apply, done))
         except OSError as exc:
-            self._overflow.pop(key, None)
             logger.error("Lost: %s %s: no room in memory, nor on disk: %s", key.pk, key.sk, type(exc).__name__)
             _answer(done, BacklogFullError("A write was lost: there is no room for it in memory, nor on disk."))
+            if not outside:
+                del self._overflow[key]
         return done
 
     def _let_in(self) -> None:
         while self._overflow:
             key, outside = next(iter(self._overflow.items()))
-            if not self._fits(outside.size_bytes):
+            if not self._fits(outside[0].size_bytes):
                 return
-            del self._overflow[key]
-            entry = self._enqueue(key, self._spill.take(outside.place), outside.apply)
-            entry.done.add_done_callback(partial(_pass_on, outside.done))
+            first = outside.pop(0)
+            if not outside:
+                del self._overflow[key]
+            entry = self._enqueue(key, self._spill.take(first.place), first.apply)
+            entry.done.add_done_callback(partial(_pass_on, first.done))
         self._spill.clear()
 
     def _fits(self, size_bytes: int) -> bool:
         return self._pending_bytes == 0 or self._pending_bytes + size_bytes <= self._max_pending_bytes
 
-    def _enqueue(self, key: Key, changes: list[C], apply: Apply[C]) -> _Entry[C]:
+    def _enqueue(self, key: Key, change: C, apply: Apply[C]) -> _Entry[C]:
         lane = self._partitions.setdefault(key.pk, {}).setdefault(key.sk, _Lane())
-        if lane.waiting is not None:
-            self._pending_bytes += sum(lane.waiting.add(change) for change in changes)
-            return lane.waiting
-        entry = _Entry(changes, apply, _future())
-        self._pending_bytes += _size_bytes(changes)
-        lane.waiting = entry
+        if (last := lane.joinable(change)) is not None:
+            self._pending_bytes -= last.change.size_bytes
+            last.change = last.change.then(change)
+            self._pending_bytes += last.change.size_bytes
+            return last
+        entry = _Entry(change, apply, _future())
+        self._pending_bytes += change.size_bytes
+        lane.waiting.append(entry)
         if lane.current is None:
             self._start(key, lane)
         return entry
 
     def _start(self, key: Key, lane: _Lane) -> None:
-        lane.current, lane.waiting = lane.waiting, None
+        lane.current = lane.waiting.popleft()
         task = asyncio.create_task(self._run(key, lane))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -268,23 +278,28 @@ class Writer:
         try:
             while lane.current is not None:
                 await self._apply(key, lane.current)
-                lane.current, lane.waiting = lane.waiting, None
+                lane.current = lane.waiting.popleft() if lane.waiting else None
         finally:
             self._remove(key, lane)
 
     async def _apply(self, key: Key, entry: _Entry[Any]) -> None:
-        failure: BaseException | None = None
         try:
-            for change in entry.changes:
-                failure = await _failure_of(entry.apply, key, change) or failure
+            await entry.apply(key, entry.change)
+        except ChainlitDynamoDBError as exc:
+            logger.error("Not stored: %s %s: %s", key.pk, key.sk, exc)
+            exc.is_logged = True
+            self._finish(entry, exc)
         except asyncio.CancelledError as exc:
-            failure = exc
+            self._finish(entry, exc)
             raise
-        finally:
-            self._finish(entry, failure)
+        except Exception as exc:  # noqa: BLE001 - a bug; its caller gets it, and the lane goes on
+            logger.error("Not stored: %s %s: %s", key.pk, key.sk, type(exc).__name__)
+            self._finish(entry, exc)
+        else:
+            self._finish(entry, None)
 
     def _finish(self, entry: _Entry[Any], error: BaseException | None) -> None:
-        self._pending_bytes -= _size_bytes(entry.changes)
+        self._pending_bytes -= entry.change.size_bytes
         _answer(entry.done, error)
         self._let_in()
 
@@ -294,9 +309,11 @@ class Writer:
             del lanes[key.sk]
         if not lanes:
             self._partitions.pop(key.pk, None)
-        entry, lane.waiting = lane.waiting, None
-        if entry is not None:  # the task was cancelled
-            self._finish(entry, asyncio.CancelledError())
+        self._give_up(lane, asyncio.CancelledError())  # none waits but where the task was cancelled
+
+    def _give_up(self, lane: _Lane, error: BaseException | None) -> None:
+        while lane.waiting:
+            self._finish(lane.waiting.popleft(), error)
 
 
 async def outcome(taken: asyncio.Future[None] | None) -> None:
@@ -310,24 +327,6 @@ async def outcome(taken: asyncio.Future[None] | None) -> None:
     if (operation := _operation.get()) is not None:
         operation.change = taken
     await asyncio.shield(taken)
-
-
-async def _failure_of(apply: Apply[C], key: Key, change: C) -> Exception | None:
-    """Apply a change; return why it was not stored."""
-    try:
-        await apply(key, change)
-    except ChainlitDynamoDBError as exc:
-        logger.error("Not stored: %s %s: %s", key.pk, key.sk, exc)
-        exc.is_logged = True
-        return exc
-    except Exception as exc:  # noqa: BLE001 - a bug; its caller gets it, and the lane goes on
-        logger.error("Not stored: %s %s: %s", key.pk, key.sk, type(exc).__name__)
-        return exc
-    return None
-
-
-def _size_bytes(changes: Iterable[Change]) -> int:
-    return sum(change.size_bytes for change in changes)
 
 
 def _future() -> asyncio.Future[None]:

@@ -48,9 +48,6 @@ MAX_INLINE_BYTES: Final = 64 * 1024
 _MAX_NATIVE_INT: Final = 10**MAX_NUMBER_DIGITS
 _MIN_MAGNITUDE: Final = 1e-129
 _MAX_COPY_DEPTH: Final = 128
-_NUMBERS: Final = frozenset({int, float, bool, type(None)})
-_SMALL_BYTES: Final = 32
-"""What a number, or an empty list, takes in memory, roughly."""
 _ESCAPE: Final = "\x00"
 
 
@@ -306,30 +303,25 @@ def item_size_bytes(item: Mapping[str, AttributeValue]) -> int:
     return sum(len(name.encode()) + size_bytes(value) for name, value in item.items())
 
 
-def weight_bytes(value: Any) -> int:
-    """Estimate the memory of a plain value."""
-    if isinstance(value, (str, bytes)):
-        return len(value) + 48
-    if isinstance(value, dict):
-        return 64 + sum(len(k) + 48 + weight_bytes(v) for k, v in value.items())
-    if isinstance(value, list):
-        return 64 + sum(weight_bytes(v) for v in value)
-    return _SMALL_BYTES
+def weight_bytes(value: Any, most_bytes: float = math.inf) -> int:
+    """Estimate the memory of a plain value; of another one, it may be too little.
 
-
-def is_heavier(value: Any, most_bytes: int) -> bool:
-    """Return whether the plain copy of any Python value would take more memory, looking no further than that."""
-    weight, waiting = 0, [(value, 0)]
-    while waiting and weight <= most_bytes:
-        current, depth = waiting.pop()
-        weight += _SMALL_BYTES
-        if type(current) in _NUMBERS:  # spares the checks below, which take most of the time
-            continue
-        if isinstance(current, (str, bytes)):
-            weight += len(current)
-        elif isinstance(current, (Mapping, Sequence, Set)) and depth < _MAX_COPY_DEPTH:
-            if weight + len(current) * _SMALL_BYTES > most_bytes:
-                return True
-            entries = [*current.keys(), *current.values()] if isinstance(current, Mapping) else current
-            waiting += [(entry, depth + 1) for entry in entries]
-    return weight > most_bytes
+    Args:
+        value: The value.
+        most_bytes: What is heavier is not weighed to its end.
+    """
+    weight_bytes, waiting = 0, [value]
+    while waiting and weight_bytes <= most_bytes:
+        current = waiting.pop()
+        kind = type(current)
+        if kind is str or kind is bytes:
+            weight_bytes += len(current) + 48
+        elif kind is dict or kind is list:
+            weight_bytes += 64
+            if weight_bytes + len(current) * 32 > most_bytes:
+                return weight_bytes + len(current) * 32
+            waiting += current
+            waiting += current.values() if kind is dict else ()
+        else:
+            weight_bytes += 32
+    return weight_bytes

@@ -56,7 +56,9 @@ MERGING = (
     Mutant(
         "metadata is replaced", changes._merged, "{**(old if isinstance(old, dict) else {}), **patch}", "dict(patch)"
     ),
-    Mutant("a refused merge is given up", Threads._is_hopeless, "return False", "return True"),
+    Mutant(
+        "a refused merge is given up", Threads._is_hopeless, "return not row and not change.creates", "return True"
+    ),
     Mutant("early metadata is lost", Threads._keep_early, "self._early[thread_id] = ", "_ = "),
-    Mutant("early metadata wins", threads._with_early, "told.then(later)", "later.then(told)"),
+    Mutant("early metadata wins", threads._with_early, "told.then(change)", "change.then(told)"),
 )
