@@ -250,8 +250,8 @@ class DynamoDBDataLayer(BaseDataLayer):
         """
         fields, stamp, moment = step_fields(step_dict), stamp or self.next_stamp(), clock.now()
         thread_id = fields["threadId"]
-        moves = fields.get("type") == USER_MESSAGE and not self._store.threads.is_moving(thread_id)
         place, asker, findable = (thread_id, fields["id"]), session.asker(), session.is_without_browser()
+        moves = fields.get("type") == USER_MESSAGE and not self._store.threads.is_moving(thread_id, asker)
         storing = self._store.steps.create(*place, fields, stamp=stamp, findable=findable, asker=asker)
         del step_dict, fields  # while it waits, nothing but the write path holds what is written
         if await storing and moves:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from chainlit.context import ChainlitContextException, context
-from chainlit.session import HTTPSession, WebsocketSession
+from chainlit import auth
+from chainlit.context import ChainlitContext, ChainlitContextException, context_var
+from chainlit.session import BaseSession, HTTPSession, WebsocketSession
 from chainlit.user import PersistedUser, User
 
 from chainlit_dynamodb.chat.owners import Asker
@@ -17,25 +19,54 @@ from chainlit_dynamodb.errors import TransientError
 _SESSION_ENTRIES: Final = frozenset({"chat_profile", "chat_settings", "client_type"})
 """What Chainlit puts into the metadata of every session (`session.to_persistable`)."""
 _SHARING_ENTRIES: Final = frozenset({"is_shared", "shared_at"})
+_AUTHENTICATION: Final = getattr(getattr(auth, "authenticate_user", None), "__code__", None)
+"""What reads the user of each HTTP request."""
 
 
-_requester: ContextVar[frozenset[str] | None] = ContextVar("requester", default=None)
+class _Request(NamedTuple):
+    """An HTTP request, or whatever else reads a user.
+
+    Attributes:
+        names: Of the user.
+        is_authenticated: Chainlit itself has read the user, for a request.
+        before: The context of Chainlit's that was there when it did: an earlier request's.
+    """
+
+    names: frozenset[str]
+    is_authenticated: bool
+    before: ChainlitContext | None
+
+
+_request: ContextVar[_Request | None] = ContextVar("request", default=None)
+
+
+def _session() -> BaseSession | None:
+    """Return the session that asks, or `None`: an HTTP route, or the app.
+
+    A server may run a request in the context of an earlier one on the same connection, as uvicorn does after a large
+    body. The session that a route has left there (`PUT /project/element`) is not the next one's.
+    """
+    found, request = context_var.get(None), _request.get()
+    is_left_over = request is not None and request.is_authenticated and found is request.before
+    return None if found is None or is_left_over else found.session
+
+
+def _required_session() -> BaseSession:
+    session = _session()
+    if session is None:
+        raise ChainlitContextException
+    return session
 
 
 def current_user() -> User | PersistedUser | None:
     """Return the user of the current session; `None` without login or without a session."""
-    try:
-        return context.session.user
-    except ChainlitContextException:
-        return None
+    session = _session()
+    return session.user if session else None
 
 
 def in_session() -> bool:
     """Return whether a session asks, and no HTTP route: a chat that begins or ends, a bot."""
-    try:
-        return context.session is not None
-    except ChainlitContextException:
-        return False
+    return _session() is not None
 
 
 def waits_for_visitor() -> bool:
@@ -44,7 +75,7 @@ def waits_for_visitor() -> bool:
     Raises:
         ChainlitContextException: There is no session.
     """
-    session = context.session
+    session = _required_session()
     return isinstance(session, WebsocketSession) and not session.has_first_interaction
 
 
@@ -56,12 +87,12 @@ def current_user_id() -> str | None:
 
 def current_thread_id() -> str:
     """Return the thread of the current session."""
-    return str(context.session.thread_id)
+    return str(_required_session().thread_id)
 
 
 def is_without_browser() -> bool:
     """Return whether the current session is a bot's: Slack, Teams, Discord, or an HTTP call."""
-    return isinstance(context.session, HTTPSession)
+    return isinstance(_required_session(), HTTPSession)
 
 
 def asker() -> Asker | None:
@@ -69,7 +100,7 @@ def asker() -> Asker | None:
 
     `None` for a bot's session and outside of sessions. There it is Chainlit's routes, which have checked, or the app.
     """
-    session = context.session if in_session() else None
+    session = _session()
     if not isinstance(session, WebsocketSession):
         return None
     user = session.user
@@ -93,21 +124,33 @@ def asker_of_feedback() -> Asker | None:
 
     `None` for bots and apps without login.
     """
-    names = _requester.get()
-    return asker() if in_session() or names is None else Asker(names)
+    request = _request.get()
+    return asker() if in_session() or request is None else Asker(request.names)
 
 
 def note_requester(identifier: str, user_id: str | None = None) -> None:
-    """Note whose the current HTTP request is: the user that was read last in it (`auth.authenticate_user`).
+    """Note whose the current HTTP request is: the user whom Chainlit has authenticated for it.
 
-    Not the first: a server may run a request in the context of an earlier one on the same connection, as uvicorn does
-    after a large body, so what is there already may be another request's.
+    Where that cannot be told, it is the one that was read last: a server may run a request in the context of an
+    earlier one on the same connection.
 
     Args:
-        identifier: The user's.
+        identifier: Of the user that is read.
         user_id: The same user's, if it is known.
     """
-    _requester.set(_names(identifier, user_id))
+    known, names = _request.get(), _names(identifier, user_id)
+    if _is_authenticating():
+        _request.set(_Request(names, True, context_var.get(None)))
+    elif known is None or not known.is_authenticated:
+        _request.set(_Request(names, False, None))
+
+
+def _is_authenticating() -> bool:
+    """Return whether it is Chainlit that reads a user, for a request: whoever else does so is the app."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code is not _AUTHENTICATION:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _names(*names: str | None) -> frozenset[str]:

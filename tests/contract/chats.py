@@ -9,10 +9,11 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
+from chainlit import auth
 from chainlit.context import ChainlitContext, context_var
 from chainlit.session import HTTPSession, WebsocketSession
 from chainlit.types import Pagination, ThreadFilter
-from chainlit.user import PersistedUser
+from chainlit.user import PersistedUser, User
 
 from chainlit_dynamodb.testing.engines import DYNAMODB_LOCAL, MINISTACK
 
@@ -28,6 +29,7 @@ def person(user_id: str) -> PersistedUser:
 
 
 _tokens: ContextVar[tuple[Any, ...]] = ContextVar("tokens")
+_serving: ContextVar[Any] = ContextVar("serving")
 one_engine = pytest.mark.parametrize("backend", [DYNAMODB_LOCAL], indirect=True)
 """For what does not depend on the engine: DynamoDB Local alone."""
 unsealed = pytest.mark.parametrize("backend", [DYNAMODB_LOCAL, MINISTACK, GIVEN_CLIENT], indirect=True)
@@ -78,6 +80,18 @@ def leave() -> None:
 
 def _enter(session: Any) -> None:
     _tokens.set((*_tokens.get(()), context_var.set(ChainlitContext(session))))
+
+
+def answer_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Chainlit authenticate requests whose cookie is the user's name."""
+    monkeypatch.setattr(auth, "decode_jwt", User)
+    monkeypatch.setattr(auth, "get_data_layer", _serving.get)
+
+
+async def authenticate(layer: Any, identifier: str) -> Any:
+    """Authenticate the current request, as Chainlit does first in each."""
+    _serving.set(layer)
+    return await auth.authenticate_user(identifier)
 
 
 def message(step_id: str, thread_id: Any = "t1", **fields: Any) -> Any:

@@ -83,6 +83,15 @@ async def test_what_was_deleted_gives_its_room_in_a_message_back(layer: Any, mon
     assert [e["id"] for e in (await layer.get_thread("t1"))["elements"]] == ["e4"]
 
 
+async def test_nothing_is_remembered_of_messages_whose_elements_are_deleted(layer: Any) -> None:
+    await start_thread(layer)
+    for number in range(3):
+        element = CustomElement(id=f"e{number}", name="x", for_id=f"s{number}", thread_id="t1", props={})
+        await layer.create_element(element)
+        await layer.delete_element(f"e{number}", "t1")
+    assert len(layer._store.elements._ids) == 0
+
+
 async def test_what_a_stranger_sends_takes_no_room_of_a_message(layer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chainlit_dynamodb.chat.elements.ELEMENTS_PER_MESSAGE", 2)
     await start_thread(layer)

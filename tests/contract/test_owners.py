@@ -11,11 +11,13 @@ import pytest
 from chainlit.context import init_http_context
 from chainlit.element import CustomElement, Text
 from chainlit.types import Feedback
-from chainlit.user import PersistedUser
+from chainlit.user import PersistedUser, User
 
 from chainlit_dynamodb import LocalStorageClient
 from chainlit_dynamodb.testing.transports import Gated
 from tests.contract.chats import (
+    answer_requests,
+    authenticate,
     enter_bot,
     enter_chat,
     ids,
@@ -53,6 +55,8 @@ async def alices_chat(layer: Any) -> None:
     await layer.upsert_feedback(Feedback("s1", 1, "t1", comment="well said"))
     await layer.set_step_favorite(message("s1"), True)
     leave()
+    for user in ("alice", "mallory"):
+        await layer.create_user(User(user))
 
 
 ATTACKS: dict[str, Callable[[Any], Awaitable[Any]]] = {
@@ -317,17 +321,24 @@ async def test_an_app_may_share_the_thread_of_its_session(layer: Any) -> None:
 # Feedback comes by a route that compares nothing.
 
 
+@pytest.fixture
+def requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let requests be authenticated."""
+    answer_requests(monkeypatch)
+
+
 async def requested(layer: Any, identifier: str, call: Callable[[], Awaitable[Any]]) -> Any:
     """Do what a route of Chainlit's does: it reads the user first, in the task of the request."""
 
     async def request() -> Any:
-        await layer.get_user(identifier)
+        await authenticate(layer, identifier)
         await asyncio.sleep(0)
         return await call()
 
     return await asyncio.create_task(request())
 
 
+@pytest.mark.usefixtures("requests")
 async def test_feedback_in_a_strangers_thread_is_refused(
     layer: Any, rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -339,6 +350,7 @@ async def test_feedback_in_a_strangers_thread_is_refused(
     assert "A change of another user's thread is refused: 't1'" in caplog.text
 
 
+@pytest.mark.usefixtures("requests")
 async def test_feedback_of_a_stranger_is_not_deleted(layer: Any, rows: Rows) -> None:
     await alices_chat(layer)
     feedback_id = (await steps_of(layer))["s1"]["feedback"]["id"]
@@ -348,6 +360,7 @@ async def test_feedback_of_a_stranger_is_not_deleted(layer: Any, rows: Rows) -> 
     assert await requested(layer, "alice", lambda: layer.delete_feedback(feedback_id)) is True
 
 
+@pytest.mark.usefixtures("requests")
 async def test_each_request_is_its_own_users(layer: Any) -> None:
     await start_thread(layer)
     await layer.create_step(tool("mine"))
@@ -368,6 +381,7 @@ async def test_each_request_is_its_own_users(layer: Any) -> None:
     assert [bool(answer) for answer in answers] == [True, False, False, True] * 5
 
 
+@pytest.mark.usefixtures("requests")
 async def test_a_request_in_the_context_of_an_earlier_one_is_its_own_users(layer: Any) -> None:
     """So uvicorn runs a request whose connection was paused by a large body, or that was sent before an answer."""
     await alices_chat(layer)
@@ -388,6 +402,17 @@ async def test_an_app_that_reads_one_user_after_another_rates_for_each(layer: An
     for user, step_id, thread_id in (("bob", "his", "t2"), ("alice", "s1", "t1")):
         await layer.get_user(user)
         assert await layer.upsert_feedback(Feedback(step_id, 1, thread_id))
+
+
+@pytest.mark.usefixtures("requests")
+async def test_who_else_an_app_reads_in_a_request_does_not_ask(layer: Any) -> None:
+    await alices_chat(layer)
+
+    async def rate() -> Any:
+        await layer.get_user(await layer.get_thread_author("t1"))  # to tell them
+        return await layer.upsert_feedback(Feedback("s1", 0, "t1"))
+
+    assert await requested(layer, "mallory", rate) == ""
 
 
 async def test_a_bots_feedback_is_nobodys_request(layer: Any) -> None:

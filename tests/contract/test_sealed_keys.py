@@ -22,9 +22,11 @@ from tests.contract.chats import (
     enter_bot,
     enter_chat,
     ids,
+    leave,
     listed,
     message,
     page_of,
+    person,
     sealed_only,
     start_thread,
     steps_of,
@@ -79,6 +81,31 @@ async def test_a_chat_that_changes_hands_goes_with_the_key_of_its_new_owner(laye
     assert (await make_layer().get_thread("t1"))["name"] == "a chat"
     await layer.keys.erase("bob")
     assert await make_layer().get_thread("t1") is None
+
+
+@pytest.mark.parametrize("erased", ["mallory", "alice"])
+async def test_a_stranger_who_is_refused_gets_no_hold_of_the_key(
+    layer: Any, make_layer: Callable[..., Any], erased: str
+) -> None:
+    await start_thread(layer)
+    await layer.create_step(message("s1", output="precious"))
+    enter_chat("t1", person("mallory"))
+    await layer.update_thread("t1", name="hi", user_id="mallory")
+    leave()
+    await layer.keys.erase(erased)
+    assert (await make_layer().get_thread("t1") is None) == (erased == "alice")
+
+
+async def test_a_stranger_who_is_refused_gets_no_chat_from_before_the_cipher(make_layer: Callable[..., Any]) -> None:
+    plain, layer = make_layer(cipher=None), make_layer()
+    await start_thread(plain)
+    enter_chat("t1", person("mallory"))
+    await layer.update_thread("t1", name="hi", user_id="mallory")
+    enter_chat("t1")
+    await layer.create_step(message("s1", output="precious"))
+    leave()
+    await layer.keys.erase("mallory")
+    assert list(await steps_of(make_layer())) == ["s1"]
 
 
 async def test_bots_chats_need_no_owner(layer: Any, make_layer: Any) -> None:

@@ -65,27 +65,41 @@ async def test_the_messages_below_a_deleted_run_are_deleted_too_with_their_files
     assert list(await steps_of(make_layer())) == FIRST_TURN
 
 
-def run(step_id: str, created_at: str, parent: str = "user1") -> Any:
-    return tool(step_id, type="run", name="on_message", parentId=parent, createdAt=f"2026-11-01T10:01:{created_at}Z")
+def run(turn: int) -> Any:
+    return tool(
+        f"run{turn}", type="run", name="on_message", parentId="user1", createdAt=f"{YEARS[turn]}-11-01T10:01:01Z"
+    )
+
+
+YEARS = {1: 2026, 2: 2090}
+"""When messages are run: edits happen now, after the first time."""
+
+
+async def runs_of_a_message(layer: DynamoDBDataLayer, *turns: int) -> None:
+    """Store a message that was run several times, each time with a tool and an answer."""
+    if 1 in turns:
+        await start_thread(layer)
+        await layer.create_step(message("user1", createdAt="2026-11-01T10:01:00Z"))
+    for turn in turns:
+        await layer.create_step(run(turn))
+        at = f"{YEARS[turn]}-11-01T10:01:0"
+        await layer.create_step(tool(f"tool{turn}", parentId=f"run{turn}", createdAt=at + "2Z"))
+        answer = {"type": "assistant_message", "parentId": f"run{turn}", "createdAt": at + "3Z"}
+        await layer.create_step(message(f"answer{turn}", **answer))
 
 
 async def an_edited_turn(layer: DynamoDBDataLayer, *, answers: tuple[str, ...] = ("answer2",)) -> None:
-    """Store a message and two runs below it, each with a tool, and answers to be; edited as Chainlit does."""
-    await two_runs(layer)
+    """Store a message, its run, an edit, and the run after it; without some answers."""
+    await runs_of_a_message(layer, 1)
+    await edit(layer)
+    await runs_of_a_message(layer, 2)
     for answer_id in {"answer1", "answer2"} - set(answers):
         await layer.delete_step(answer_id)
+
+
+async def edit(layer: DynamoDBDataLayer) -> None:
+    """Change the message, as Chainlit does when a user edits it."""
     await layer.update_step(message("user1", output="edited", createdAt="2026-11-01T10:01:00Z"))
-
-
-async def two_runs(layer: DynamoDBDataLayer) -> None:
-    """Store a message that was run twice, each time with a tool and an answer."""
-    await start_thread(layer)
-    await layer.create_step(message("user1", createdAt="2026-11-01T10:01:00Z"))
-    for turn in (1, 2):
-        await layer.create_step(run(f"run{turn}", f"{turn}1"))
-        await layer.create_step(tool(f"tool{turn}", parentId=f"run{turn}", createdAt=f"2026-11-01T10:01:{turn}2Z"))
-        answer = {"type": "assistant_message", "parentId": f"run{turn}", "createdAt": f"2026-11-01T10:01:{turn}3Z"}
-        await layer.create_step(message(f"answer{turn}", **answer))
 
 
 async def test_the_run_that_an_edit_has_replaced_goes_with_its_tools_and_files(
@@ -112,10 +126,23 @@ async def test_the_newest_run_stays_though_its_answer_is_not_there_yet(layer: An
 
 async def test_a_run_whose_answer_was_deleted_stays_where_its_message_was_not_edited(layer: Any) -> None:
     """An app runs a message again by itself, after an error, or twice at a time; its answers may be elsewhere."""
-    await two_runs(layer)
+    await runs_of_a_message(layer, 1, 2)
     await layer.delete_step("answer1")
     for _ in range(2):
         assert {"run1", "tool1", "run2"} <= (await steps_of(layer)).keys()
+        await asyncio.sleep(0.1)
+
+
+async def test_a_run_stays_where_the_app_changes_its_message_while_that_runs_again(layer: Any) -> None:
+    await start_thread(layer)
+    await layer.create_step(message("user1", createdAt="2026-11-01T10:01:00Z"))
+    for number in (1, 2):
+        at = f"2026-11-01T10:01:{number}"
+        await layer.create_step({**run(1), "id": f"run{number}", "createdAt": at + "1Z"})
+        await layer.create_step(tool(f"tool{number}", parentId=f"run{number}", createdAt=at + "2Z"))
+        await edit(layer)
+    for _ in range(2):
+        assert {"run1", "tool1", "run2", "tool2"} <= (await steps_of(layer)).keys()
         await asyncio.sleep(0.1)
 
 

@@ -36,10 +36,10 @@ def writer() -> Writer:
 
 
 @pytest.fixture
-def start(world: World, writer: Writer) -> Callable[..., asyncio.Task[None]]:
+def start(world: World, writer: Writer) -> Callable[..., asyncio.Task[bool]]:
     """Begin a write as Chainlit does: a task nobody awaits."""
 
-    def begin(name: str, key: Key = A, size_bytes: int = 1, to: Writer | None = None) -> asyncio.Task[None]:
+    def begin(name: str, key: Key = A, size_bytes: int = 1, to: Writer | None = None) -> asyncio.Task[bool]:
         return asyncio.create_task((to or writer).write(key, Change(name, size_bytes), world.apply), name=name)
 
     return begin

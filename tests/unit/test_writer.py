@@ -59,7 +59,7 @@ async def test_a_failure_leaves_the_writes_of_others(world: World, writer: Write
     taken = [writer.enter(A, Change(name, asker=asker), world.apply) for name, asker in asked]
     await settle()
     gate.set()
-    assert await asyncio.gather(*taken, return_exceptions=True) == [None, REFUSAL, None]
+    assert await asyncio.gather(*taken, return_exceptions=True) == [True, REFUSAL, True]
     assert (world.written, writer.backlog) == (["1", "3"], Backlog(0, 0, 0))
 
 
@@ -99,7 +99,7 @@ async def test_a_refusal_reaches_those_it_concerns_and_nobody_else(world: World,
     after = start("4")
     await settle()
     second.set()
-    assert await answers(*before, after) == [None, REFUSAL, REFUSAL, None, None]
+    assert await answers(*before, after) == [True, REFUSAL, REFUSAL, True, True]
     assert world.written == ["other", "1", "4"]
 
 
@@ -123,8 +123,8 @@ async def test_a_bug_in_a_change_reaches_its_caller_and_the_lane_goes_on(
     gate.set()
     bug, following = await answers(*tasks)
     assert isinstance(bug, ZeroDivisionError)
-    assert following is None
-    assert await answers(start("later")) == [None]
+    assert following is True
+    assert await answers(start("later")) == [True]
     assert world.written == ["next", "later"]
     assert "ZeroDivisionError" in caplog.text
     assert "what the user wrote" not in caplog.text

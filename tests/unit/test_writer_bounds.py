@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from chainlit_dynamodb.chat.spill import Spill
 from chainlit_dynamodb.chat.writer import Backlog, Writer
 from chainlit_dynamodb.errors import BacklogFullError
 from chainlit_dynamodb.schema import step_key
@@ -46,7 +47,7 @@ async def test_draining_gives_up_and_says_how_much_is_lost(world: World, writer:
     await settle()
     assert await writer.drain(0.02) == 3
     assert world.written == ["fine"]
-    assert [type(answer) for answer in await answers(*tasks)] == [asyncio.CancelledError] * 4 + [type(None)]
+    assert [type(answer) for answer in await answers(*tasks)] == [asyncio.CancelledError] * 4 + [bool]
     assert writer.backlog == Backlog(rows=0, changes=0, size_bytes=0)
 
 
@@ -59,7 +60,7 @@ async def test_draining_counts_what_is_lost_once(world: World, writer: Writer, s
 
     world.gate("waits")
     world.gate("alone")
-    tasks = [start("alone", B)]
+    tasks: list[asyncio.Task[Any]] = [start("alone", B)]
     tasks += [asyncio.create_task(operation(*names)) for names in ((), ("fine",), ("waits",))]
     await settle()
     assert await writer.drain(0.02) == 4
@@ -142,10 +143,10 @@ async def test_the_order_of_one_key_survives_a_full_memory(world: World) -> None
         tasks = [asyncio.create_task(writer.write(B, Change("full", 10), written.apply))]
         await settle()
 
-        async def late(writer: Writer = writer, written: World = written, turns: int = spread) -> None:
+        async def late(writer: Writer = writer, written: World = written, turns: int = spread) -> bool:
             for _ in range(turns):
                 await asyncio.sleep(0)
-            await writer.write(A, Change("3"), written.apply)
+            return await writer.write(A, Change("3"), written.apply)
 
         tasks += [asyncio.create_task(writer.write(A, Change(name), written.apply)) for name in ("1", "2")]
         await settle()
@@ -175,7 +176,7 @@ async def test_a_refusal_reaches_those_who_waited_for_room(world: World, start: 
     tasks = [start("1", A, 10, writer), start("2", B, 5, writer), start("3", OTHER_THREAD, 5, writer)]
     await settle()
     gate.set()
-    assert await answers(*tasks) == [None, REFUSAL, None]
+    assert await answers(*tasks) == [True, REFUSAL, True]
 
 
 async def test_changes_of_one_row_merge_also_where_there_is_no_room(world: World, start: Start) -> None:
@@ -214,8 +215,26 @@ async def test_a_full_disk_costs_the_write_and_says_so(
     await settle()
     gate.set()
     kept, lost = await answers(*tasks)
-    assert (kept, type(lost)) == (None, BacklogFullError)
+    assert (kept, type(lost)) == (True, BacklogFullError)
     assert "Lost: THREAD#t STEP#b" in caplog.text
+
+
+async def test_a_full_disk_leaves_what_is_on_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer, gate, put = Writer(max_pending_bytes=10), world.gate("1"), Spill.put
+
+    def full(spill: Spill, change: Change) -> Any:
+        if change.size_bytes > 20:
+            raise OSError("full")
+        return put(spill, change)
+
+    monkeypatch.setattr(Spill, "put", full)
+    taken = [writer.enter(A, Change(name, size_bytes), world.apply) for name, size_bytes in [("1", 10), ("2", 10)]]
+    lost = writer.enter(A, Change("3", 30), world.apply)
+    await settle()
+    gate.set()
+    await asyncio.gather(*taken)
+    assert isinstance(lost.exception(), BacklogFullError)
+    assert (world.written, writer.backlog) == (["1", "2"], Backlog(0, 0, 0))
 
 
 async def test_flushing_waits_for_those_who_wait_for_room(world: World, start: Start) -> None:
@@ -238,7 +257,7 @@ async def test_discarding_drops_those_who_wait_for_room(world: World, start: Sta
     tasks = [start("1", OTHER_THREAD, 10, writer), start("2", B, 10, writer), start("3", OTHER_THREAD, 10, writer)]
     await settle()
     await writer.discard(B.pk)
-    assert await answers(tasks[1]) == [None]
+    assert await answers(tasks[1]) == [False]
     gate.set()
     await asyncio.gather(*tasks)
     assert world.written == ["1", "3"]

@@ -29,7 +29,7 @@ class World:
         """Make the write of this name wait until the gate is opened."""
         return self.gates.setdefault(name, asyncio.Event())
 
-    async def apply(self, _: Key, change: Change) -> None:
+    async def apply(self, _: Key, change: Change) -> bool:
         """Do a change."""
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
@@ -40,6 +40,7 @@ class World:
             if change.name in self.failures:
                 raise self.failures[change.name]
             self.written.append(change.name)
+            return True
         finally:
             self.under_way -= 1
 
@@ -56,11 +57,11 @@ class Change:
         return replace(self, name=f"{self.name}+{later.name}", size_bytes=max(self.size_bytes, later.size_bytes))
 
 
-Start = Callable[..., "asyncio.Task[None]"]
+Start = Callable[..., "asyncio.Task[bool]"]
 
 
-async def answers(*tasks: asyncio.Task[None]) -> list[Any]:
-    """Give what each caller got: `None`, or the error."""
+async def answers(*tasks: asyncio.Task[Any]) -> list[Any]:
+    """Give what each caller got: whether it was made, or the error."""
     return list(await asyncio.gather(*tasks, return_exceptions=True))
 
 

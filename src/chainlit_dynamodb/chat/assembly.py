@@ -146,20 +146,18 @@ def _replaced(steps: list[StepView], edits: Mapping[str, str]) -> frozenset[str]
     """Return the ids of runs that an edit of their message has replaced, of which no message is left.
 
     Chainlit changes the message and deletes those that were answered, not the run (`socket.edit_message`), and begins
-    another one below the same message (`callbacks.on_message`). Where an app itself runs a message again, it is not
-    changed.
+    another one below the same message (`callbacks.on_message`). An app that runs a message again does not change it,
+    or does so while that runs.
     """
     runs: dict[str, list[StepView]] = {}
     for step in steps:
         message_id = step["parentId"]
         if message_id and message_id in edits and (step["type"], step.get("name")) == ("run", "on_message"):
             runs.setdefault(message_id, []).append(step)
-    older = {
-        run["id"]
-        for message_id, of_message in runs.items()
-        for run in sorted(of_message, key=_created_at)[:-1]
-        if run["createdAt"] < edits[message_id]
-    }
+    older: set[str] = set()
+    for message_id, of_message in runs.items():
+        before = [run["id"] for run in of_message if run["createdAt"] < edits[message_id]]
+        older |= set(before) if len(before) < len(of_message) else set()
     return frozenset(older - _above_messages(steps)) if older else frozenset()
 
 

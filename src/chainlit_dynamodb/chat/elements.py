@@ -150,27 +150,29 @@ class Elements:
                 if row.get(FOR_ID) == step_id:
                     await self.delete(thread_id, parse_element_sk(row[SK]))
 
-    async def _apply(self, key: Key, change: ElementChange) -> None:
+    async def _apply(self, key: Key, change: ElementChange) -> bool:
         thread_id = parse_thread_pk(key.pk)
         if await self._tombstones.check(thread_id):  # its sweeps know which files may still arrive
-            return
+            return False
         if not await self._tombstones.admits(thread_id, change.asker):
-            return
+            return False
         if change.deletes:
             self._tombstones.mark_row(key)
             await self._remove(key, leaves_tombstone=True)
-        elif self._takes_room(key, change.assign):
-            await self._store(key, change)
+            return True
+        return self._takes_room(key, change.assign) and await self._store(key, change)
 
-    async def _store(self, key: Key, change: ElementChange) -> None:
+    async def _store(self, key: Key, change: ElementChange) -> bool:
         try:
             await self._rows.update(key, change.update(), stamp=change.stamp)
         except ConditionFailedError:  # another server deleted the element
             self._tombstones.mark_row(key)
             await self._drop(change.assign.get(OBJECT_KEY))
-            return
+            return False
         if await self._went_meanwhile(key, change.assign):
             await self._take_back(key, change.assign.get(OBJECT_KEY))
+            return False
+        return True
 
     async def _store_file(self, key: Key, own: Item, file: File, stamp: str, asker: Asker | None) -> bool:
         """Store a file after earlier ones of the same element, and note its key in the fields.
@@ -201,6 +203,7 @@ class Elements:
         except StorageError as exc:
             logger.error("Not stored: %s %s: %s", key.pk, key.sk, exc)
             exc.is_logged = True
+            self._give_room_back(key, fields)
             if await self._went_meanwhile(key, fields):
                 with suppress(StorageError):  # it may be that only the answer was lost
                     await self._drop(file.object_key)
@@ -245,8 +248,8 @@ class Elements:
 
     def _give_room_back(self, key: Key, row: Item) -> None:
         step = Key(key.pk, str(row.get(FOR_ID)))
-        if step in self._ids:
-            self._ids[step] -= {key.sk}
+        if left := self._ids.pop(step, frozenset()) - {key.sk}:
+            self._ids[step] = left
 
     def _is_gone(self, key: Key, fields: Item) -> bool:
         step_id = fields.get(FOR_ID)

@@ -95,7 +95,7 @@ class Steps:
         *,
         stamp: str | None = None,
         asker: Asker | None = None,
-    ) -> Coroutine[Any, Any, None]:
+    ) -> Coroutine[Any, Any, bool]:
         """Change the fields given, `None` clearing one; make the step if it is missing. Taken over as by `create`.
 
         A user's message notes when it was changed: what ran for it before is replaced then, see `assembly`.
@@ -132,8 +132,7 @@ class Steps:
         """
         key = step_key(thread_id, step_id)
         with self._writer.operation():
-            await self._writer.write(key, StepChange(deletes=True, asker=asker), self._apply)
-            if self._tombstones.covers(key):  # it was not refused
+            if await self._writer.write(key, StepChange(deletes=True, asker=asker), self._apply):
                 await self._elements.delete_of_step(thread_id, step_id)
 
     async def delete_by_id(self, step_id: str, *, near: str, asker: Asker | None = None) -> None:
@@ -157,7 +156,7 @@ class Steps:
 
     def _enter(
         self, thread_id: str, step_id: str, change: StepChange, stamp: str | None
-    ) -> asyncio.Future[None] | None:
+    ) -> asyncio.Future[bool] | None:
         key = step_key(thread_id, step_id)
         if self._tombstones.covers(key):
             return None
@@ -165,36 +164,37 @@ class Steps:
         return self._writer.enter(key, replace(change, stamp=stamp or self._rows.stamps.next()), self._apply)
 
     async def _created(
-        self, taken: asyncio.Future[None] | None, thread_id: str, step_id: str, *, findable: bool
+        self, taken: asyncio.Future[bool] | None, thread_id: str, step_id: str, *, findable: bool
     ) -> bool:
         with self._writer.operation():
-            await outcome(taken)
-            key = step_key(thread_id, step_id)
-            if findable and not self._tombstones.covers(key):
+            is_stored, key = await outcome(taken), step_key(thread_id, step_id)
+            if findable and is_stored:
                 await self._lookup.record(step_id, thread_id)
                 if self._tombstones.covers(key):  # it was deleted meanwhile
                     await self._lookup.forget(step_id, thread_id)
-            return not self._tombstones.covers(key)
+            return is_stored and not self._tombstones.covers(key)
 
-    async def _apply(self, key: Key, change: StepChange) -> None:
+    async def _apply(self, key: Key, change: StepChange) -> bool:
         thread_id = parse_thread_pk(key.pk)
         is_thread_gone = await self._tombstones.check(thread_id)
         if not is_thread_gone and not await self._tombstones.admits(thread_id, change.asker):
-            return
+            return False
         if change.deletes:
             self._tombstones.mark_row(key)
             await self._remove(key, leaves_tombstone=not is_thread_gone)
-        elif not is_thread_gone:
-            await self._store(key, change)
+            return True
+        return not is_thread_gone and await self._store(key, change)
 
-    async def _store(self, key: Key, change: StepChange) -> None:
+    async def _store(self, key: Key, change: StepChange) -> bool:
         try:
             await self._rows.update(key, change.update(), stamp=change.stamp)
         except ConditionFailedError:  # another server deleted the step
             self._tombstones.mark_row(key)
-            return
+            return False
         if await self._tombstones.check(parse_thread_pk(key.pk)):  # the thread was deleted meanwhile
             await self._remove(key, leaves_tombstone=False)
+            return False
+        return True
 
     async def _remove(self, key: Key, *, leaves_tombstone: bool) -> None:
         """Delete a step now, then what there is of it elsewhere. Its tombstone tells of that: it can be repeated."""

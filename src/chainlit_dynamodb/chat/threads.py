@@ -67,8 +67,8 @@ class Threads:
         self._tombstones = tombstones
         self._recent = recent
         self._markers = markers
-        self._moving: Counter[str] = Counter()
-        self._moved: LRUCache[str, str] = LRUCache(_REMEMBERED)
+        self._moving: Counter[tuple[str, Asker | None]] = Counter()
+        self._moved: LRUCache[tuple[str, Asker | None], str] = LRUCache(_REMEMBERED)
         self._early: LRUCache[str, list[ThreadChange]] = LRUCache(_EARLY_BYTES, getsizeof=_size_bytes)
         self._index_places: LRUCache[str, str] = LRUCache(_REMEMBERED)  # they spare a first try that would be refused
 
@@ -82,7 +82,7 @@ class Threads:
         metadata: dict[str, Any] | None = None,
         tags: list[Any] | None = None,
         asker: Asker | None = None,
-    ) -> Coroutine[Any, Any, None]:
+    ) -> Coroutine[Any, Any, bool]:
         """Change what is given of a thread; `None` leaves it.
 
         A name or an owner makes the thread if it is missing. An owner moves it to the top of the list, and so does
@@ -116,9 +116,9 @@ class Threads:
         )
         return outcome(None if change is None else self._enter(thread_id, change))
 
-    def is_moving(self, thread_id: str) -> bool:
-        """Return whether a thread is just being named or given an owner, which puts it on top. Cost: none."""
-        return self._moving[thread_id] > 0
+    def is_moving(self, thread_id: str, asker: Asker | None) -> bool:
+        """Return whether somebody is just naming a thread or giving it an owner, which puts it on top. Cost: none."""
+        return self._moving[thread_id, asker] > 0
 
     async def note_activity(
         self, thread_id: str, user_id: str | None, *, moment: str, since: str, asker: Asker | None = None
@@ -135,7 +135,7 @@ class Threads:
 
         Cost: 1 write unit per KB of the row and 2 of the index entry.
         """
-        if self._moved.get(thread_id, "") > since:
+        if self._moved.get((thread_id, asker), "") > since:
             return
         if user_id:
             self._recent.touch(user_threads_pk(user_id), thread_id, activity_sk(moment))
@@ -154,23 +154,26 @@ class Threads:
         await self._writer.flush(key.pk)
         return owner_of(await self._rows.get(key, attributes=OWNER) or {})
 
-    def _enter(self, thread_id: str, change: ThreadChange) -> asyncio.Future[None] | None:
+    def _enter(self, thread_id: str, change: ThreadChange) -> asyncio.Future[bool] | None:
         key = thread_key(thread_id)
         if self._tombstones.knows(thread_id):
             return None
         taken = self._writer.enter(key, change, self._apply)
+        mover = thread_id, change.asker  # of others nobody knows yet whether they may
         if change.activity:
-            self._moved[thread_id] = change.stamp
+            self._moved[mover] = change.stamp
         if change.creates:
-            self._moving[thread_id] += 1
-            taken.add_done_callback(lambda _: self._has_moved(thread_id))
+            self._moving[mover] += 1
+            taken.add_done_callback(lambda _: self._has_moved(*mover))
+        if USER_ID in change.assign:
+            self._tombstones.note_claim(thread_id, taken)
         return taken
 
-    def _has_moved(self, thread_id: str) -> None:
-        self._moving[thread_id] -= 1
+    def _has_moved(self, thread_id: str, asker: Asker | None) -> None:
+        self._moving[thread_id, asker] -= 1
         self._moving += Counter()  # drops what is down to 0
 
-    async def _apply(self, key: Key, change: ThreadChange) -> None:
+    async def _apply(self, key: Key, change: ThreadChange) -> bool:
         thread_id = parse_thread_pk(key.pk)
         told, early = change, self._early.get(thread_id, [])
         change = _above(_with_early(told, early), self._index_places.get(thread_id))
@@ -181,13 +184,13 @@ class Threads:
                 if await self._is_hopeless(key, change, exc.item):
                     if not exc.item and not told.creates:
                         self._keep_early(thread_id, told)
-                    return
+                    return False
                 change = _above(change, exc.item.get(INDEX_SK))
                 continue
-            self._early.pop(thread_id, None)
+            self._forget_early(thread_id, told)
             self._tombstones.mark_alive(thread_id)
             await self._follow(thread_id, change, old)
-            return
+            return True
         raise TransientError("UpdateItem", "Contention", "other processes keep changing this thread")
 
     async def _store(self, key: Key, change: ThreadChange) -> Item:
@@ -218,9 +221,18 @@ class Threads:
 
     def _keep_early(self, thread_id: str, change: ThreadChange) -> None:
         """Keep what is known of a thread before it has a name or an owner, until it is made."""
-        early = [*self._early.pop(thread_id, []), replace(change, activity=None)]
-        with suppress(ValueError):  # these are larger than all may be
-            self._early[thread_id] = early
+        told, early = replace(change, activity=None), self._early.get(thread_id, [])
+        if early and early[-1].asker == told.asker:
+            *early, last = early
+            told = last.then(told)
+        with suppress(ValueError):  # these are larger than all may be: it is as if the last one had not been told
+            self._early[thread_id] = [*early, told]
+
+    def _forget_early(self, thread_id: str, change: ThreadChange) -> None:
+        """Forget what was told before and has been done with a change."""
+        left = [told for told in self._early.pop(thread_id, []) if not _goes_along(told, change)]
+        if left:
+            self._early[thread_id] = left
 
     def _note_owner(self, thread_id: str, asker: Asker | None, owner: str) -> None:
         self._tombstones.note_owner(thread_id, owner)

@@ -35,6 +35,8 @@ SWEEP_AGAIN_SECONDS: Final = 60.0
 """By then other processes have heard of a deletion, and requests that were given up are executed or never will be."""
 SWEEP_PAUSES_SECONDS: Final = (SWEEP_AGAIN_SECONDS, 300.0, 1800.0, 7200.0)
 """How long to wait before each try to sweep again."""
+REFUSED_SECONDS: Final = 1.0
+"""Who was just refused is so again without another look: a flood of theirs holds nobody up."""
 _REMEMBERED: Final = 10_000
 _REMEMBERED_ROWS: Final = 50_000
 
@@ -58,7 +60,9 @@ class Tombstones:
         self._deleted_rows: LRUCache[Key, bool] = LRUCache(_REMEMBERED_ROWS)
         self._alive: TTLCache[str, bool] = TTLCache(_REMEMBERED, CHECK_EVERY_SECONDS)
         self._owners: TTLCache[str, str] = TTLCache(_REMEMBERED, CHECK_EVERY_SECONDS)
+        self._claims: dict[str, asyncio.Future[bool]] = {}
         self._gifts: LRUCache[tuple[str, Asker], str] = LRUCache(_REMEMBERED)
+        self._refused: TTLCache[tuple[str, Asker], bool] = TTLCache(_REMEMBERED, REFUSED_SECONDS)
 
     def mark(self, thread_id: str) -> None:
         """Note that a thread is deleted."""
@@ -78,13 +82,18 @@ class Tombstones:
         """Note whose a thread is."""
         self._owners[thread_id] = owner
 
+    def note_claim(self, thread_id: str, claim: asyncio.Future[bool]) -> None:
+        """Note that a thread is about to get an owner, of which this process knows when that is done."""
+        self._claims[thread_id] = claim
+        claim.add_done_callback(partial(self._claimed, thread_id))
+
     def note_gift(self, thread_id: str, asker: Asker, owner: str) -> None:
         """Note that the app has given a thread to somebody else, in a session of who asked: they may go on in it."""
         self._gifts[thread_id, asker] = owner
 
     def as_giver(self, thread_id: str, asker: Asker | None) -> Asker | None:
         """Return who asks, as somebody to whom a thread belongs also where they have given it away. Cost: none."""
-        owner = None if asker is None else self._gifts.get((thread_id, replace(asker, may_claim=True)))
+        owner = None if asker is None else self._gifts.get((thread_id, asker))
         return asker if asker is None or owner is None else replace(asker, names=asker.names | {owner})
 
     async def admits(self, thread_id: str, asker: Asker | None) -> bool:
@@ -92,12 +101,25 @@ class Tombstones:
 
         Cost: none if it was checked within seconds; else, and before it refuses, 1 read unit per 4 KB of its row.
         """
-        known = self._owners.get(thread_id)
-        asker = self.as_giver(thread_id, asker)
-        if asker is None or (known is not None and may_touch(asker, known)):
+        if asker is None or self._remembers_to_admit(thread_id, asker):
             return True
+        if (thread_id, asker) in self._refused:
+            return False
         await self._look_once(thread_id)  # what is remembered may be outdated
-        return is_admitted(asker, self._owners.get(thread_id, ""), thread_id)
+        if not self._remembers_to_admit(thread_id, asker) and (claim := self._claims.get(thread_id)):
+            await asyncio.wait({claim})  # it may be theirs, or given away by them
+        if is_admitted(self.as_giver(thread_id, asker), self._owners.get(thread_id, ""), thread_id):
+            return True
+        self._refused[thread_id, asker] = True
+        return False
+
+    def _remembers_to_admit(self, thread_id: str, asker: Asker) -> bool:
+        known = self._owners.get(thread_id)
+        return known is not None and may_touch(self.as_giver(thread_id, asker), known)
+
+    def _claimed(self, thread_id: str, claim: asyncio.Future[bool]) -> None:
+        if self._claims.get(thread_id) is claim:
+            del self._claims[thread_id]
 
     def knows(self, thread_id: str) -> bool:
         """Return whether this process knows that a thread is deleted. Cost: none."""

@@ -36,8 +36,8 @@ FLUSH_SECONDS: Final = 5.0
 """Readers wait so long for writes that are under way. In an outage their own read then waits, and fails."""
 
 
-Apply = Callable[[Key, C], Awaitable[None]]
-"""Does a change to the row of a key. Retries are done inside; an error is final."""
+Apply = Callable[[Key, C], Awaitable[bool]]
+"""Does a change to the row of a key and returns whether it was made. Retries are done inside; an error is final."""
 
 
 class Backlog(NamedTuple):
@@ -58,7 +58,7 @@ class Backlog(NamedTuple):
 class _Entry(Generic[C]):
     change: C
     apply: Apply[C]
-    done: asyncio.Future[None]
+    done: asyncio.Future[bool]
 
 
 @dataclass
@@ -69,15 +69,15 @@ class _Overflow:
     asker: Asker | None
     size_bytes: int
     apply: Apply[Any]
-    done: asyncio.Future[None]
+    done: asyncio.Future[bool]
 
 
 @dataclass(eq=False)
 class _Operation:
     """More than one write; `change` is the one it waits for, or has waited for last."""
 
-    done: asyncio.Future[None]
-    change: asyncio.Future[None] | None = None
+    done: asyncio.Future[bool]
+    change: asyncio.Future[bool] | None = None
 
     def is_beside_the_lanes(self) -> bool:
         return self.change is None or self.change.done()
@@ -131,8 +131,8 @@ class Writer:
         beside = len(self.errands.tasks)
         return Backlog(len(lanes) + beside, changes + beside, self._pending_bytes)
 
-    async def write(self, key: Key, change: C, apply: Apply[C]) -> None:
-        """Apply a change after all earlier ones of the same key, and return when it is stored.
+    async def write(self, key: Key, change: C, apply: Apply[C]) -> bool:
+        """Apply a change after all earlier ones of the same key; return, when that is done, whether it was made.
 
         Args:
             key: The row.
@@ -142,9 +142,9 @@ class Writer:
         Raises:
             ChainlitDynamoDBError: It was refused for good; this is logged with the key.
         """
-        await outcome(self.enter(key, change, apply))
+        return await outcome(self.enter(key, change, apply))
 
-    def enter(self, key: Key, change: C, apply: Apply[C]) -> asyncio.Future[None]:
+    def enter(self, key: Key, change: C, apply: Apply[C]) -> asyncio.Future[bool]:
         """Take a change over, and return what tells its caller the outcome, as `write` does.
 
         A caller that awaits only this holds no memory of what it wrote.
@@ -154,7 +154,7 @@ class Writer:
         lane = self._partitions.get(key.pk, {}).get(key.sk)
         if (lane and lane.joinable(change)) or (not self._overflow and self._fits(change.size_bytes)):
             return self._enqueue(key, change, apply).done
-        return self._put_outside(key, change, apply, _future())
+        return self._put_outside(key, change, apply)
 
     @contextmanager
     def operation(self) -> Iterator[None]:
@@ -167,7 +167,7 @@ class Writer:
         finally:
             _operation.set(outer)
             self._operations.discard(operation)
-            _answer(operation.done, None)
+            _answer(operation.done, True)
 
     async def flush(self, pk: str, *, timeout_seconds: float = FLUSH_SECONDS) -> None:
         """Wait until the changes that are now pending in a partition are done, or the time is over."""
@@ -189,9 +189,9 @@ class Writer:
         for key in [key for key in self._overflow if key.pk == pk]:
             for change in self._overflow.pop(key):
                 self._spill.drop(change.place)
-                _answer(change.done, None)
+                _answer(change.done, False)
         for lane in list(self._partitions.get(pk, {}).values()):
-            self._give_up(lane, None)
+            self._give_up(lane, False)
         await self.flush(pk)
 
     async def drain(self, timeout_seconds: float) -> int:
@@ -222,22 +222,26 @@ class Writer:
     def _outside(self) -> list[_Overflow]:
         return [change for outside in self._overflow.values() for change in outside]
 
-    def _join_outside(self, key: Key, outside: list[_Overflow], change: C, apply: Apply[C]) -> asyncio.Future[None]:
-        if outside[-1].asker != change.asker:
-            return self._put_outside(key, change, apply, _future())
-        last = outside.pop()
-        return self._put_outside(key, self._spill.take(last.place).then(change), apply, last.done)
-
-    def _put_outside(self, key: Key, change: C, apply: Apply[C], done: asyncio.Future[None]) -> asyncio.Future[None]:
-        outside = self._overflow.setdefault(key, [])
+    def _join_outside(self, key: Key, outside: list[_Overflow], change: C, apply: Apply[C]) -> asyncio.Future[bool]:
+        last = outside[-1]
+        if last.asker != change.asker:
+            return self._put_outside(key, change, apply)
+        waiting = self._spill.take(last.place)
+        merged = waiting.then(change)
         try:
-            outside.append(_Overflow(self._spill.put(change), change.asker, change.size_bytes, apply, done))
+            last.place, last.size_bytes = self._spill.put(merged), merged.size_bytes
         except OSError as exc:
-            logger.error("Lost: %s %s: no room in memory, nor on disk: %s", key.pk, key.sk, type(exc).__name__)
-            _answer(done, BacklogFullError("A write was lost: there is no room for it in memory, nor on disk."))
-            if not outside:
-                del self._overflow[key]
-        return done
+            last.place = self._spill.put(waiting)  # in the room that it had
+            return _lost(key, exc)
+        return last.done
+
+    def _put_outside(self, key: Key, change: C, apply: Apply[C]) -> asyncio.Future[bool]:
+        try:
+            outside = _Overflow(self._spill.put(change), change.asker, change.size_bytes, apply, _future())
+        except OSError as exc:
+            return _lost(key, exc)
+        self._overflow.setdefault(key, []).append(outside)
+        return outside.done
 
     def _let_in(self) -> None:
         while self._overflow:
@@ -284,7 +288,7 @@ class Writer:
 
     async def _apply(self, key: Key, entry: _Entry[Any]) -> None:
         try:
-            await entry.apply(key, entry.change)
+            was_made = await entry.apply(key, entry.change)
         except ChainlitDynamoDBError as exc:
             logger.error("Not stored: %s %s: %s", key.pk, key.sk, exc)
             exc.is_logged = True
@@ -296,11 +300,11 @@ class Writer:
             logger.error("Not stored: %s %s: %s", key.pk, key.sk, type(exc).__name__)
             self._finish(entry, exc)
         else:
-            self._finish(entry, None)
+            self._finish(entry, was_made)
 
-    def _finish(self, entry: _Entry[Any], error: BaseException | None) -> None:
+    def _finish(self, entry: _Entry[Any], answer: bool | BaseException) -> None:
         self._pending_bytes -= entry.change.size_bytes
-        _answer(entry.done, error)
+        _answer(entry.done, answer)
         self._let_in()
 
     def _remove(self, key: Key, lane: _Lane) -> None:
@@ -311,40 +315,50 @@ class Writer:
             self._partitions.pop(key.pk, None)
         self._give_up(lane, asyncio.CancelledError())  # none waits but where the task was cancelled
 
-    def _give_up(self, lane: _Lane, error: BaseException | None) -> None:
+    def _give_up(self, lane: _Lane, answer: bool | BaseException) -> None:
         while lane.waiting:
-            self._finish(lane.waiting.popleft(), error)
+            self._finish(lane.waiting.popleft(), answer)
 
 
-async def outcome(taken: asyncio.Future[None] | None) -> None:
+async def outcome(taken: asyncio.Future[bool] | None) -> bool:
     """Wait for a change that `Writer.enter` has taken over; `None` if there was nothing to do.
+
+    Returns:
+        Whether it was made: not where who asks may not, or what is to change is deleted.
 
     Raises:
         ChainlitDynamoDBError: It was refused for good.
     """
     if taken is None:
-        return
+        return False
     if (operation := _operation.get()) is not None:
         operation.change = taken
-    await asyncio.shield(taken)
+    return await asyncio.shield(taken)
 
 
-def _future() -> asyncio.Future[None]:
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+def _lost(key: Key, cause: OSError) -> asyncio.Future[bool]:
+    logger.error("Lost: %s %s: no room in memory, nor on disk: %s", key.pk, key.sk, type(cause).__name__)
+    lost = _future()
+    _answer(lost, BacklogFullError("A write was lost: there is no room for it in memory, nor on disk."))
+    return lost
+
+
+def _future() -> asyncio.Future[bool]:
+    future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
     future.add_done_callback(leave_unheard)
     return future
 
 
-def _answer(done: asyncio.Future[None], error: BaseException | None) -> None:
+def _answer(done: asyncio.Future[bool], answer: bool | BaseException) -> None:
     if done.done():
         return
-    if error is None:
-        done.set_result(None)
-    elif isinstance(error, asyncio.CancelledError):
+    if isinstance(answer, bool):
+        done.set_result(answer)
+    elif isinstance(answer, asyncio.CancelledError):
         done.cancel()
     else:
-        done.set_exception(error)
+        done.set_exception(answer)
 
 
-def _pass_on(done: asyncio.Future[None], source: asyncio.Future[None]) -> None:
-    _answer(done, asyncio.CancelledError() if source.cancelled() else source.exception())
+def _pass_on(done: asyncio.Future[bool], source: asyncio.Future[bool]) -> None:
+    _answer(done, asyncio.CancelledError() if source.cancelled() else source.exception() or source.result())

@@ -99,12 +99,19 @@ class SealedTable(Table):
         self, key: KeyDict, update: Update, *, condition: Condition | None = None, return_values: str = "NONE"
     ) -> Item:
         """Change an item as `Table.update` does. Cost: the same, and that of a key: see `Keyring.for_writing`."""
+        owner = update.assign.get(USER_ID) if key[SK] == THREAD_SK else None
+        if owner:  # first the key is the owner's, then the thread
+            await self._keys.for_writing(key[PK], user_threads_pk(owner), takes_over=False)
         sealed = await self._sealed_update(key, update)
         try:
             old = await super().update(key, sealed, condition=condition, return_values=return_values)
         except ConditionFailedError as exc:
+            if owner and exc.item.get(USER_ID):  # it may be somebody else's, and had no key yet
+                await self._keys.for_writing(key[PK], user_threads_pk(exc.item[USER_ID]))
             exc.item = await self._opened_for_a_write(key, exc.item)
             raise
+        if owner:  # it may have been somebody else's: nobody takes over a key with a thread that they do not get
+            await self._keys.for_writing(key[PK], user_threads_pk(owner))
         return await self._opened_for_a_write(key, old)
 
     async def close(self) -> None:
@@ -147,9 +154,6 @@ class SealedTable(Table):
 
     async def _sealed_update(self, key: KeyDict, update: Update) -> Update:
         row = Key(key[PK], key[SK])
-        owner = update.assign.get(USER_ID) if row.sk == THREAD_SK else None
-        if owner:  # first the key is the owner's, then the thread
-            await self._keys.for_writing(row.pk, user_threads_pk(owner))
         assign, default = await self._sealed(row, update.assign), await self._sealed(row, update.default)
         return replace(update, assign=assign, default=default)
 

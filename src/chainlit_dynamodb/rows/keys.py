@@ -1,8 +1,8 @@
 """The keys that seal content: one per user, wrapped by a provider, and one per thread, wrapped by its owner's.
 
 A thread's key is there before its owner is known, for Chainlit writes a first message while the chat gets its owner.
-Until then it is wrapped by the key of nobody's chats. It is wrapped anew before an owner is written, so whoever
-erases the key of a user erases all of their chats.
+Until then it is wrapped by the key of nobody's chats. It is wrapped anew before its first owner is written, so
+whoever erases the key of a user erases all of their chats; for another owner after that, when the thread is theirs.
 """
 
 from __future__ import annotations
@@ -95,21 +95,22 @@ class Keyring:
         if await self._retries.run(policy, self._provider.unwrap, wrapped, "") != secret:
             raise CipherError("The key provider unwraps another key than it has wrapped.")
 
-    async def for_writing(self, pk: str, owner: str | None = None) -> AesKey:
+    async def for_writing(self, pk: str, owner: str | None = None, *, takes_over: bool = True) -> AesKey:
         """Return the key of a partition, making it if there is none.
 
         Args:
             pk: The partition.
-            owner: The partition of the user who is about to own this thread; `None` if it keeps its owner.
+            owner: The partition of the user whose this thread is, or may be soon; `None` if it keeps its owner.
+            takes_over: The key becomes theirs also where it is another user's.
 
         Cost: nothing from memory, else 1 read unit; the first time 1 write unit, and 1 read unit more where no owner
         is given. The same for its owner, and a request to the provider.
         """
         held = self._cache.get(pk)
-        if held is not None and owner in (None, held.owner):
+        if held is not None and _is_for(owner, held, takes_over=takes_over):
             return held.key
         async with self._lock(pk):
-            return (await self._made(pk, owner)).key
+            return (await self._made(pk, owner, takes_over=takes_over)).key
 
     async def find(self, wanted: Mapping[str, Collection[bytes]], policy: RetryPolicy | None) -> dict[str, AesKey]:
         """Return the keys of partitions; those that are erased are left out.
@@ -178,15 +179,15 @@ class Keyring:
     def _lock(self, pk: str) -> asyncio.Lock:
         return self._locks.setdefault(pk, asyncio.Lock())
 
-    async def _made(self, pk: str, owner: str | None) -> _Held:
+    async def _made(self, pk: str, owner: str | None, *, takes_over: bool) -> _Held:
         """Return the key of a partition for its owner. Where several processes make it, the first one's counts."""
         held, policy = self._cache.get(pk), self._wrapped.retry.write
         for _ in range(_TRIES):
-            if held is not None and owner in (None, held.owner):
+            if held is not None and _is_for(owner, held, takes_over=takes_over):
                 return held
             record = (await self._read([pk], policy))[pk]
             held = await self._unwrapped(pk, record, policy)
-            if held is not None and owner in (None, held.owner):
+            if held is not None and _is_for(owner, held, takes_over=takes_over):
                 return held
             try:
                 held = await self._store(pk, owner, held, record)
@@ -250,6 +251,11 @@ class Keyring:
         async with self._lock(owner):  # many chats of one owner may be read at once
             key = (await self.find({owner: {key_id}}, policy)).get(owner)
         return key if key is not None and key.id == key_id else None
+
+
+def _is_for(owner: str | None, held: _Held, *, takes_over: bool) -> bool:
+    """Return whether a key is an owner's, or stays whose it is."""
+    return owner in (None, held.owner) or (not takes_over and held.owner != NOBODYS_PK)
 
 
 def _place(pk: str) -> bytes:

@@ -36,14 +36,14 @@ WRITING = (
     Mutant(
         "on disk a change replaces the one before it",
         Writer._join_outside,
-        "self._spill.take(last.place).then(change)",
+        "waiting.then(change)",
         "change",
     ),
     Mutant(
         "on disk changes merge backwards",
         Writer._join_outside,
-        "self._spill.take(last.place).then(change)",
-        "change.then(self._spill.take(last.place))",
+        "waiting.then(change)",
+        "change.then(waiting)",
     ),
     Mutant(
         "a change overtakes the one on disk",
