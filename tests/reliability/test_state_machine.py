@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from chainlit_dynamodb import DynamoDBDataLayer
 from chainlit_dynamodb.testing.faults import FaultPlan, FaultProxy
+from chainlit_dynamodb.limits import NAME_CHARS
 from chainlit_dynamodb.testing.reference import ReferenceDataLayer
 from tests.contract.chats import enter_chat, message, walk
 from tests.reliability.conftest import dynamodb_local
@@ -104,6 +105,7 @@ class ChatMachine(RuleBasedStateMachine):
     def update_thread(self, thread: int, name: str | None, user: str | None, metadata: Any) -> None:
         user_id = self.users[user] if user else self.users["alice"] if name is not None else None
         given = spelled({"name": name, "metadata": metadata})
+        given["name"] = given["name"] and given["name"][:NAME_CHARS]
         self.do(thread, lambda layer: layer.update_thread(self.threads[thread], user_id=user_id, **given))
 
     @rule(thread=thread_numbers, tags=st.lists(st.sampled_from(["x", "y"]), max_size=2))

@@ -16,6 +16,7 @@ from chainlit_dynamodb.chat.owners import Asker, is_admitted, owner_of
 from chainlit_dynamodb.chat.presentation import feedback_value
 from chainlit_dynamodb.chat.recent_writes import RecentWrites
 from chainlit_dynamodb.chat.step_lookup import StepLookup
+from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.codec import Item, weight_bytes
 from chainlit_dynamodb.dynamodb.expressions import Condition, Update, all_of, any_of, equals_in, exists, missing
@@ -73,11 +74,18 @@ class Feedback:
     """Sets and deletes feedback. Step and markers change together or not at all."""
 
     def __init__(
-        self, rows: Rows, writer: Writer, lookup: StepLookup, recent: RecentWrites, markers: FeedbackMarkers
+        self,
+        rows: Rows,
+        writer: Writer,
+        tombstones: Tombstones,
+        lookup: StepLookup,
+        recent: RecentWrites,
+        markers: FeedbackMarkers,
     ) -> None:
         """Take the parts feedback touches."""
         self._rows = rows
         self._writer = writer
+        self._tombstones = tombstones
         self._lookup = lookup
         self._recent = recent
         self._markers = markers
@@ -122,7 +130,7 @@ class Feedback:
             return None
         for _ in range(_TRIES):
             state = await self._read_state(thread_id, step_id)
-            if state is None or not is_admitted(asker, owner_of(state.thread), thread_id):
+            if state is None or not self._is_admitted(asker, state, thread_id):
                 return None
             feedback_id = str((state.feedback or {}).get(ID) or new_feedback_id(thread_id, step_id))
             feedback = {ID: feedback_id, FOR_ID: step_id, VALUE: value, COMMENT: comment}
@@ -156,7 +164,7 @@ class Feedback:
             state = await self._read_state(*place)
             if state is None or state.feedback is None or state.feedback.get(ID) != feedback_id:
                 return False
-            if not is_admitted(asker, owner_of(state.thread), place[0]):
+            if not self._is_admitted(asker, state, place[0]):
                 return False
             if await self._transact(_writes_to_clear(*place, state)):
                 return True
@@ -180,6 +188,9 @@ class Feedback:
             return None
         marked = {value: by_sk.get(key.sk, {}) for value, key in markers.items()}
         return _State(by_sk[step.sk], by_sk.get(thread.sk, {}), marked)
+
+    def _is_admitted(self, asker: Asker | None, state: _State, thread_id: str) -> bool:
+        return is_admitted(self._tombstones.as_giver(thread_id, asker), owner_of(state.thread), thread_id)
 
     async def _transact(self, writes: list[Write]) -> bool:
         try:

@@ -56,7 +56,7 @@ class ChatStore:
         self.threads = Threads(rows, self.writer, tombstones, recent, markers)
         self.transcripts = Transcripts(rows, self.writer, files, sweep, self.steps.delete)
         self.listing = Listing(rows, recent, page_items=page_items)
-        self.feedback = Feedback(rows, self.writer, self.lookup, recent, markers)
+        self.feedback = Feedback(rows, self.writer, tombstones, self.lookup, recent, markers)
         self.favorites = Favorites(rows, self.writer, tombstones, recent)
 
     async def close(self) -> None:

@@ -37,7 +37,7 @@ class ReferenceDataLayer(BaseDataLayer):
         self._gone_steps: set[tuple[str, str]] = set()
         self._gone_elements: set[tuple[str, str]] = set()
         self._deleted: set[str] = set()
-        self._buried: set[str] = set()
+        self._gifts: dict[str, str] = {}
         self._clock = 0
 
     async def get_user(self, identifier: str) -> PersistedUser | None:
@@ -131,14 +131,14 @@ class ReferenceDataLayer(BaseDataLayer):
         return str(self._threads.get(thread_id, {}).get("userId") or "")
 
     async def delete_thread(self, thread_id: str) -> None:
-        """Delete a thread with everything in it. It stays deleted, if there was anything."""
+        """Delete a thread with everything in it. It stays deleted, if there was anything, be it deleted already."""
         mine: list[dict[tuple[str, str], Any]] = [self._steps, self._elements, self._feedback, self._favorites]
-        self._deleted.add(thread_id)
-        if self._threads.pop(thread_id, None):
-            self._buried.add(thread_id)
+        gone = self._gone_steps | self._gone_elements
+        if thread_id in self._threads or any(place[0] == thread_id for kept in [*mine, gone] for place in kept):
+            self._deleted.add(thread_id)
+        self._threads.pop(thread_id, None)
         for kept in mine:
             for place in [place for place in kept if place[0] == thread_id]:
-                self._buried.add(thread_id)
                 del kept[place]
 
     async def list_threads(self, pagination: Pagination, filters: ThreadFilter) -> PaginatedResponse[Any]:
@@ -186,6 +186,7 @@ class ReferenceDataLayer(BaseDataLayer):
         thread["metadata"] = {key: value for key, value in merged.items() if value is not None}
         if user_id is not None:
             thread["activity"] = self._now()
+            self._gifts |= {thread_id: user_id} if user_id != self.user_id else {}
 
     async def get_favorite_steps(self, user_id: str) -> list[Any]:
         """Return a user's favourite steps, newest first."""
@@ -210,16 +211,16 @@ class ReferenceDataLayer(BaseDataLayer):
         """Do nothing."""
 
     def restart(self) -> None:
-        """Forget what a process may forget when it ends: that threads were deleted of which there was nothing."""
-        self._deleted = set(self._buried)
+        """Forget what a process may forget when it ends: who has given what away."""
+        self._gifts.clear()
 
     def _now(self) -> str:
         self._clock += 1
         return f"2026-01-01T00:00:00.{self._clock:06d}Z"
 
     def _may_touch(self, thread_id: str) -> bool:
-        """Return whether the session may change a thread: one that is nobody's, or its user's own."""
-        return self._threads.get(thread_id, {}).get("userId") in (None, self.user_id)
+        """Return whether the session may change a thread: nobody's, its user's own, or one it has given away."""
+        return self._threads.get(thread_id, {}).get("userId") in (None, self.user_id, self._gifts.get(thread_id))
 
     def _may_touch_elements(self, thread_id: str) -> bool:
         """Return whether it may change the elements of one: a browser may name any thread."""
