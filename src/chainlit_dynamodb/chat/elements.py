@@ -18,8 +18,8 @@ from chainlit_dynamodb.chat.presentation import ElementView, public_element
 from chainlit_dynamodb.chat.tombstones import Tombstones
 from chainlit_dynamodb.chat.writer import Writer
 from chainlit_dynamodb.dynamodb.codec import Item
-from chainlit_dynamodb.dynamodb.expressions import Update, all_of, exists, missing
-from chainlit_dynamodb.errors import ConditionFailedError, StorageError, TransientStorageError
+from chainlit_dynamodb.dynamodb.expressions import Update, missing
+from chainlit_dynamodb.errors import ConditionFailedError, StorageError
 from chainlit_dynamodb.limits import ELEMENTS_PER_MESSAGE
 from chainlit_dynamodb.rows.burial import is_announcement, may_lack_its_file
 from chainlit_dynamodb.rows.rows import Rows
@@ -207,9 +207,7 @@ class Elements:
             if await self._went_meanwhile(key, fields):
                 with suppress(StorageError):  # it may be that only the answer was lost
                     await self._drop(file.object_key)
-            elif not row and not isinstance(exc, TransientStorageError):  # else nor would it take the deletion
-                await self._withdraw(key, file)
-            raise
+            raise  # its announcement stays: the file may have arrived, or another server's under the same key
         self._uploaded[key] = stamp
         return object_key
 
@@ -221,12 +219,6 @@ class Elements:
         except ConditionFailedError as exc:
             return exc.item
         return {}
-
-    async def _withdraw(self, key: Key, file: File) -> None:
-        """Take an announcement back. It may be that only the answer was lost, so the file goes first; if it can."""
-        with suppress(StorageError, ConditionFailedError):
-            await self._drop(file.object_key)
-            await self._rows.delete(key, condition=all_of(exists(ANNOUNCED_AT), missing(TYPE), missing(BURIED_AT)))
 
     async def _hear_of_owner(self, thread_id: str, asker: Asker | None) -> None:
         """Wait for what is being written to a thread's row, where it takes an owner: that may be it."""
