@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from chainlit_dynamodb import DynamoDBDataLayer
-from chainlit_dynamodb.testing.faults import FaultPlan, FaultProxy
 from chainlit_dynamodb.limits import NAME_CHARS
+from chainlit_dynamodb.testing.faults import FaultPlan, FaultProxy
 from chainlit_dynamodb.testing.reference import ReferenceDataLayer
 from tests.contract.chats import enter_chat, message, walk
 from tests.reliability.conftest import dynamodb_local
