@@ -191,6 +191,11 @@ def living(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in rows if "_buriedAt" not in row]
 
 
+def stored(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give the raw rows that are more than tombstones, or announcements of files that have not arrived."""
+    return [row for row in living(rows) if "_announcedAt" not in row or "type" in row]
+
+
 def keys_of(rows: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:
     """Give the keys of raw rows that are no tombstones of steps and elements."""
     return [(row["PK"]["S"], row["SK"]["S"]) for row in living(rows)]

@@ -28,6 +28,7 @@ from tests.contract.chats import (
     message,
     start_thread,
     steps_of,
+    stored,
     tool,
 )
 from tests.reliability.conftest import MakeLayer, Rows, dynamodb_local
@@ -328,7 +329,7 @@ async def test_a_storage_that_refuses_costs_the_attachment_and_says_so(
     await start_thread(layer)
     element = Text(id="e1", name="a.txt", content="own words", for_id="s1", thread_id="t1")
     await asyncio.gather(layer.create_element(element), layer.create_step(message("s1")))
-    assert [row["SK"]["S"] for row in living(rows())] == ["STEP#s1", "THREAD"]
+    assert [row["SK"]["S"] for row in stored(rows())] == ["STEP#s1", "THREAD"]
     assert "ELEMENT#e1" in caplog.text
     assert "own words" not in caplog.text
     storage.out_of_order = False
