@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Iterable
 from contextvars import ContextVar
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from chainlit.session import HTTPSession, WebsocketSession
 from chainlit.types import Pagination, ThreadFilter
 from chainlit.user import PersistedUser, User
 
+from chainlit_dynamodb.chat import clock
 from chainlit_dynamodb.testing.engines import DYNAMODB_LOCAL, MINISTACK
 
 GIVEN_CLIENT = "given-client"
@@ -184,6 +186,11 @@ async def steps_of(layer: Any, thread_id: str = "t1") -> dict[str, Any]:
     """Give the steps of a thread by id."""
     thread = await layer.get_thread(thread_id)
     return {step["id"]: step for step in thread["steps"]}
+
+
+def go_on(monkeypatch: pytest.MonkeyPatch, *, minutes: int) -> None:
+    """Let so much time pass for what the layer notes as the time."""
+    monkeypatch.setattr(clock, "_last", datetime.now(timezone.utc) + timedelta(minutes=minutes))
 
 
 def living(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

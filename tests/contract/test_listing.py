@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from fastapi import HTTPException
@@ -13,6 +14,7 @@ from chainlit_dynamodb.testing.transports import Counting, Gated, Lagging
 from tests.contract.chats import (
     assert_clean,
     enter_chat,
+    go_on,
     ids,
     leave,
     listed,
@@ -224,13 +226,24 @@ async def test_a_message_that_waited_for_the_table_moves_its_thread_to_where_it_
     assert await listed(layer) == ["t002", "t000", "t001"]
 
 
-async def test_the_list_gives_the_last_activity_as_created_at(layer: Any) -> None:
+async def test_the_list_gives_the_last_activity_as_created_at(layer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     await start_thread(layer)
     created_at = (await layer.get_thread("t1"))["createdAt"]
+    go_on(monkeypatch, minutes=15)
     await layer.create_step(message("s1"))
     (thread,) = (await page_of(layer)).data
     assert thread["createdAt"] > created_at
     assert (await layer.get_thread("t1"))["createdAt"] == created_at
+
+
+async def test_a_chat_goes_on_top_whichever_server_wrote_to_another_meanwhile(make_layer: Any) -> None:
+    here, there = make_layer(), make_layer()
+    await start_thread(here, "t1")
+    await start_thread(there, "t2")
+    for server, thread_id in [(here, "t1"), (there, "t2"), (here, "t1"), (here, "t1"), (there, "t2")]:
+        enter_chat(thread_id)
+        await server.create_step(message(f"s{uuid4()}", thread_id))
+        assert (await listed(make_layer()))[0] == thread_id
 
 
 UNMOVING: dict[str, Callable[[Any], Any]] = {

@@ -28,7 +28,7 @@ def custom() -> Any:
 CALLS: dict[str, tuple[Call, dict[str, int]]] = {
     "create_user": (lambda layer: layer.create_user(User("alice")), {"UpdateItem": 1}),
     "create_step": (lambda layer: layer.create_step(tool("s2")), {"UpdateItem": 1}),
-    "create_user_message": (lambda layer: layer.create_step(message("s2")), {"UpdateItem": 2}),
+    "create_user_message": (lambda layer: layer.create_step(message("s2")), {"UpdateItem": 1, "Query": 1}),
     "update_step": (lambda layer: layer.update_step(message("s1", output="new")), {"UpdateItem": 1}),
     "create_element": (lambda layer: layer.create_element(custom()), {"UpdateItem": 1}),
     "rename": (lambda layer: layer.update_thread("t1", name="new"), {"UpdateItem": 1}),
@@ -62,6 +62,14 @@ async def test_a_call_takes_no_more_requests_than_it_needs(layer: Any, counting:
     do, expected = CALLS[call]
     await do(layer)
     assert counting.counts == Counter(expected)
+
+
+async def test_a_message_in_a_chat_that_is_not_on_top_also_moves_it(layer: Any, counting: Counting) -> None:
+    await start_thread(layer, "t2")
+    enter_chat("t1")
+    counting.counts.clear()
+    await layer.create_step(message("s2"))
+    assert counting.counts == Counter({"UpdateItem": 2, "Query": 1})
 
 
 async def test_the_first_write_of_a_thread_looks_once_whether_it_is_deleted(make_layer: Any) -> None:

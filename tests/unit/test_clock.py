@@ -131,3 +131,22 @@ def test_just_after_a_time_in_the_form_of_now_is_a_microsecond_later(moment: dat
 @given(st.text() | st.text("0123456789-:.TZ+ ", max_size=30) | st.just("9999-12-31T23:59:59.999999Z"))
 def test_just_after_any_text_sorts_behind_it(text: str) -> None:
     assert clock.just_after(text) > text
+
+
+@given(moments, moments, st.integers(-14 * 4, 14 * 4))
+def test_times_of_one_quarter_of_an_hour_are_on_one_day_in_every_zone(
+    first: datetime, other: datetime, zone: int
+) -> None:
+    one, two = (
+        f"{moment.isoformat(timespec='microseconds')}Z" for moment in (first, first.replace(minute=other.minute))
+    )
+    local = timezone(timedelta(minutes=15 * zone))
+    days = {datetime.fromisoformat(f"{time[:-1]}+00:00").astimezone(local).date() for time in (one, two)}
+    is_one_quarter = first.minute // 15 == other.minute // 15
+    assert clock.are_on_one_day(one, two) is is_one_quarter
+    assert not is_one_quarter or len(days) == 1
+
+
+@pytest.mark.parametrize("other", ["", "yesterday", "2026-11-01T10:00:00.000000"])
+def test_what_is_no_time_is_on_no_day(other: str) -> None:
+    assert clock.are_on_one_day("2026-11-01T10:00:00.000000Z", other) is (other.startswith("2026"))

@@ -68,6 +68,19 @@ def normalized(timestamp: object) -> str | None:
         return None
 
 
+def are_on_one_day(timestamp: str, other: str) -> bool:
+    """Return whether two times are on one day wherever one is; `False` where they are not in one quarter of an hour.
+
+    The days of every time zone begin at a quarter.
+    """
+    first, second = normalized(timestamp), normalized(other)
+    return first is not None and second is not None and _quarter(first) == _quarter(second)
+
+
+def _quarter(timestamp: str) -> tuple[str, int]:
+    return timestamp[:13], int(timestamp[14:16]) // 15
+
+
 def _moment(match: re.Match[str], zone: str) -> datetime:
     day, minute, second, fraction, _, _ = match.groups()
     return datetime.fromisoformat(f"{day}T{minute or '00:00'}:{second or '00'}.{(fraction or '')[:6]:0<6}{zone}")

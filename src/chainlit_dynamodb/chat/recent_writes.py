@@ -32,3 +32,7 @@ class RecentWrites:
     def of(self, partition: str) -> dict[str, str]:
         """Return what was noted of an index partition: entry to index sort key."""
         return dict(self._partitions.get(partition, {}))
+
+    def newest(self, partition: str) -> tuple[str, str]:
+        """Return the index sort key and the name of the entry noted highest up in a partition; "" twice for none."""
+        return max(((index_sk, entry) for entry, index_sk in self.of(partition).items()), default=("", ""))

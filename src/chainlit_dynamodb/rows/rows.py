@@ -31,6 +31,7 @@ from chainlit_dynamodb.schema import (
     BURIED_AT,
     INDEX_NAME,
     INDEX_PK,
+    INDEX_SK,
     PK,
     SK,
     STAMP,
@@ -184,6 +185,14 @@ class Rows:
         )
         async for page in self._table.query_pages(query):
             yield page
+
+    async def last_in_index(self, partition: str) -> Item:
+        """Read the key of the last entry of an index partition; empty if it has none. Cost: half a read unit."""
+        wanted, policy = [PK, SK, INDEX_SK], self.retry.write
+        query = Query(
+            equals(INDEX_PK, partition), INDEX_NAME, forward=False, page_items=1, attributes=wanted, policy=policy
+        )
+        return next(iter((await self._table.query_page(query)).items), {})
 
     async def update(
         self, key: Key, update: Update, *, condition: Condition | None = None, stamp: str | None = None
