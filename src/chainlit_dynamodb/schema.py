@@ -44,6 +44,8 @@ OWNER: Final = (USER_ID, USER_IDENTIFIER)
 THREAD_ID: Final = "threadId"
 PARENT_ID: Final = "parentId"
 TYPE: Final = "type"
+MESSAGE: Final = "message"
+"""What the type of every message holds (Chainlit's `"message" in step["type"]`)."""
 USER_MESSAGE: Final = "user_message"
 """A type: what moves a chat up."""
 OUTPUT: Final = "output"

@@ -128,7 +128,7 @@ def tool(step_id: str, thread_id: Any = "t1", **fields: Any) -> Any:
         "parentId": None,
         "createdAt": "2026-11-01T10:00:01.000000Z",
         "start": "2026-11-01T10:00:01.000000Z",
-        "end": None,
+        "end": "2026-11-01T10:00:02.000000Z",
         "input": "",
         "output": "",
         "name": "search",

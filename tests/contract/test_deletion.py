@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from chainlit.element import CustomElement, Text
 from chainlit.types import Feedback
 
 from chainlit_dynamodb.errors import StorageError
-from chainlit_dynamodb.testing.transports import Gated
-from tests.contract.chats import enter_bot, enter_chat, keys_of, listed, message, start_thread, tool
+from chainlit_dynamodb.testing.transports import Counting, Gated
+from tests.contract.chats import enter_bot, enter_chat, keys_of, listed, message, one_engine, start_thread, tool
 from tests.wiring import wrap
 
 Rows = Callable[[], list[dict[str, Any]]]
@@ -203,3 +204,18 @@ async def test_the_lookup_rows_of_a_bots_thread_go_with_it(layer: Any, rows: Row
     assert ("STEP#s1", "STEP") in keys_of(rows())
     await layer.delete_thread("t1")
     assert keys_of(rows()) == TOMBSTONE
+
+
+@one_engine
+async def test_no_lookup_is_written_of_a_step_that_is_deleted_before_it_is_written(layer: Any) -> None:
+    await start_thread(layer)
+    gated = wrap(layer, lambda inner: Gated(inner, "UpdateItem"))
+    enter_bot("t1")
+    under_way = asyncio.create_task(layer.update_step(message("s1")))
+    await gated.arrived.wait()
+    waiting = [asyncio.create_task(call) for call in (layer.create_step(message("s1")), layer.delete_step("s1"))]
+    await asyncio.sleep(0.01)
+    counting = wrap(layer, Counting)
+    gated.gate.set()
+    await asyncio.gather(under_way, *waiting)
+    assert counting.counts == Counter({"GetItem": 1, "PutItem": 1, "Query": 2})

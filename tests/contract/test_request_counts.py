@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,8 +13,9 @@ from chainlit.element import CustomElement
 from chainlit.types import Feedback
 from chainlit.user import User
 
+from chainlit_dynamodb.chat.writer import HOLD_SECONDS
 from chainlit_dynamodb.testing.transports import Counting
-from tests.contract.chats import enter_chat, message, one_engine, start_thread, tool
+from tests.contract.chats import enter_bot, enter_chat, message, one_engine, start_thread, steps_of, tool
 from tests.wiring import wrap
 
 pytestmark = one_engine
@@ -70,6 +72,32 @@ async def test_a_message_in_a_chat_that_is_not_on_top_also_moves_it(layer: Any, 
     counting.counts.clear()
     await layer.create_step(message("s2"))
     assert counting.counts == Counter({"UpdateItem": 2, "Query": 1})
+
+
+async def test_a_turn_is_one_write_for_each_of_its_steps(layer: Any, counting: Counting) -> None:
+    steps = {name: tool(name, type=kind) for name, kind in [("run", "run"), ("tool", "tool")]}
+    answer = message("answer", type="assistant_message", parentId="run")
+    begun = [layer.create_step({**step, "end": None, "output": ""}) for step in steps.values()]
+    ended = [layer.update_step(step) for step in steps.values()]
+    tasks = [asyncio.create_task(call) for call in [layer.create_step(message("s2")), *begun, *ended]]
+    await asyncio.gather(*tasks, layer.create_step(answer))
+    assert counting.counts == Counter({"UpdateItem": 4, "Query": 1})
+    assert {"run", "tool", "answer"} <= (await steps_of(layer)).keys()
+
+
+async def test_a_tool_that_has_begun_is_there_for_a_reader_at_once(layer: Any, counting: Counting) -> None:
+    begun = asyncio.create_task(layer.create_step(tool("s2", end=None)))
+    await asyncio.sleep(0)
+    assert "s2" in await steps_of(layer)
+    await begun
+
+
+async def test_what_a_bot_begins_is_not_held(make_layer: Any) -> None:
+    layer = make_layer()
+    enter_bot("t1")
+    began = time.monotonic()
+    await layer.create_step(tool("s1", end=None))
+    assert time.monotonic() - began < HOLD_SECONDS
 
 
 async def test_the_first_write_of_a_thread_looks_once_whether_it_is_deleted(make_layer: Any) -> None:

@@ -26,6 +26,7 @@ from chainlit_dynamodb.rows.burial import is_announcement
 from chainlit_dynamodb.schema import (
     DELETED_AT,
     EDITED_AT,
+    MESSAGE,
     ORDER,
     SK,
     THREAD_SK,
@@ -166,7 +167,7 @@ def _above_messages(steps: list[StepView]) -> set[str]:
     parents = {step["id"]: step["parentId"] for step in steps}
     found: set[str] = set()
     for step in steps:
-        above = step["parentId"] if "message" in str(step["type"]) else None
+        above = step["parentId"] if MESSAGE in str(step["type"]) else None
         while above is not None and above not in found:
             found.add(above)
             above = parents.get(above)

@@ -21,8 +21,10 @@ from chainlit_dynamodb.rows.rows import Rows
 from chainlit_dynamodb.schema import (
     CREATED_AT,
     EDITED_AT,
+    END,
     FEEDBACK,
     HAS_LOOKUP,
+    MESSAGE,
     TYPE,
     USER_MESSAGE,
     Key,
@@ -65,6 +67,9 @@ class Steps:
     ) -> Coroutine[Any, Any, bool]:
         """Store a step without overwriting what is there already. It is taken over at once, and stored when awaited.
 
+        What has begun in a browser's chat and not ended, a run or a tool, is held for a second, see `Writer.enter`:
+        as a rule it has ended by then.
+
         Args:
             thread_id: Its thread; the thread's row may come later.
             step_id: Its id, unique in the thread.
@@ -84,7 +89,8 @@ class Steps:
         default = {CREATED_AT: clock.now(), **_own(fields)}
         if findable:
             default[HAS_LOOKUP] = True
-        taken = self._enter(thread_id, step_id, StepChange(default=default, asker=asker), stamp)
+        change, is_held = StepChange(default=default, asker=asker), asker is not None and _has_just_begun(fields)
+        taken = self._enter(thread_id, step_id, change, stamp, is_held=is_held)
         return self._created(taken, thread_id, step_id, findable=findable)
 
     def update(
@@ -155,24 +161,26 @@ class Steps:
         await self.delete(known if is_elsewhere else near, step_id, asker=asker)
 
     def _enter(
-        self, thread_id: str, step_id: str, change: StepChange, stamp: str | None
+        self, thread_id: str, step_id: str, change: StepChange, stamp: str | None, *, is_held: bool = False
     ) -> asyncio.Future[bool] | None:
         key = step_key(thread_id, step_id)
         if self._tombstones.covers(key):
             return None
         self._lookup.remember(step_id, thread_id)
-        return self._writer.enter(key, replace(change, stamp=stamp or self._rows.stamps.next()), self._apply)
+        change = replace(change, stamp=stamp or self._rows.stamps.next())
+        return self._writer.enter(key, change, self._apply, is_held=is_held)
 
     async def _created(
         self, taken: asyncio.Future[bool] | None, thread_id: str, step_id: str, *, findable: bool
     ) -> bool:
+        key = step_key(thread_id, step_id)
         with self._writer.operation():
-            is_stored, key = await outcome(taken), step_key(thread_id, step_id)
-            if findable and is_stored:
+            is_there = await outcome(taken) and not self._tombstones.covers(key)
+            if findable and is_there:
                 await self._lookup.record(step_id, thread_id)
                 if self._tombstones.covers(key):  # it was deleted meanwhile
                     await self._lookup.forget(step_id, thread_id)
-            return is_stored and not self._tombstones.covers(key)
+            return is_there and not self._tombstones.covers(key)
 
     async def _apply(self, key: Key, change: StepChange) -> bool:
         thread_id = parse_thread_pk(key.pk)
@@ -207,6 +215,10 @@ class Steps:
         await self._markers.forget(thread_id, step_id, row.get(FEEDBACK))
         if row.get(HAS_LOOKUP):
             await self._lookup.forget(step_id, thread_id)
+
+
+def _has_just_begun(fields: Item) -> bool:
+    return not fields.get(END) and MESSAGE not in str(fields.get(TYPE))
 
 
 def _own(fields: Item) -> Item:

@@ -141,12 +141,13 @@ class Threads:
         """
         if self._moved.get((thread_id, asker), "") > since:
             return
-        if user_id and await self._is_on_top(user_id, thread_id, moment):
-            return
-        if user_id:
-            self._recent.touch(user_threads_pk(user_id), thread_id, activity_sk(moment))
-        change = ThreadChange(activity=moment, stamp=self._rows.stamps.next(), asker=asker)
-        await outcome(self._enter(thread_id, change))
+        with self._writer.operation():
+            if user_id and await self._is_on_top(user_id, thread_id, moment):
+                return
+            if user_id:
+                self._recent.touch(user_threads_pk(user_id), thread_id, activity_sk(moment))
+            change = ThreadChange(activity=moment, stamp=self._rows.stamps.next(), asker=asker)
+            await outcome(self._enter(thread_id, change))
 
     async def author(self, thread_id: str) -> str:
         """Return the identifier of a thread's owner, or "" if there is no such thread or it has none.

@@ -2,8 +2,9 @@
 
 Chainlit starts writes as tasks that nobody awaits, so they overlap. Here every item key has a lane: writes of one key
 happen one after the other, and those that arrive while one is under way merge into one, if the same person asks for
-them: each person's are allowed or refused by themselves. Each caller is answered when its data is stored. Memory is
-bounded: at the bound the newest changes wait in a temporary file, in order, and merge there.
+them: each person's are allowed or refused by themselves. Each caller is answered when its data is stored. What begins
+something that ends soon may be held for a moment, so that both are one write. Memory is bounded: at the bound the
+newest changes wait in a temporary file, in order, and merge there.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ C = TypeVar("C", bound=Change)
 
 MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
 _CANCEL_SECONDS: Final = 0.5
+HOLD_SECONDS: Final = 1.0
+"""The longest that a change is held for the one that follows it."""
 FLUSH_SECONDS: Final = 5.0
 """Readers wait so long for writes that are under way. In an outage their own read then waits, and fails."""
 
@@ -92,6 +95,8 @@ class _Lane:
 
     current: _Entry[Any] | None = None
     waiting: deque[_Entry[Any]] = field(default_factory=deque)
+    hold: asyncio.TimerHandle | None = None
+    """While the only change is held: what ends this."""
 
     def entries(self) -> list[_Entry[Any]]:
         return [*([] if self.current is None else [self.current]), *self.waiting]
@@ -122,6 +127,7 @@ class Writer:
         self._operations: set[_Operation] = set()
         self._overflow: dict[Key, list[_Overflow]] = {}
         self._spill = Spill()
+        self._may_hold = True
 
     @property
     def backlog(self) -> Backlog:
@@ -144,16 +150,22 @@ class Writer:
         """
         return await outcome(self.enter(key, change, apply))
 
-    def enter(self, key: Key, change: C, apply: Apply[C]) -> asyncio.Future[bool]:
+    def enter(self, key: Key, change: C, apply: Apply[C], *, is_held: bool = False) -> asyncio.Future[bool]:
         """Take a change over, and return what tells its caller the outcome, as `write` does.
 
         A caller that awaits only this holds no memory of what it wrote.
+
+        Args:
+            key: The row.
+            change: What is to happen to it.
+            apply: How it happens.
+            is_held: Wait up to `HOLD_SECONDS` for the next change of the row, a reader of its partition, or the end.
         """
         if (outside := self._overflow.get(key)) is not None:
             return self._join_outside(key, outside, change, apply)
         lane = self._partitions.get(key.pk, {}).get(key.sk)
         if (lane and lane.joinable(change)) or (not self._overflow and self._fits(change.size_bytes)):
-            return self._enqueue(key, change, apply).done
+            return self._enqueue(key, change, apply, is_held=is_held and self._may_hold).done
         return self._put_outside(key, change, apply)
 
     @contextmanager
@@ -171,6 +183,7 @@ class Writer:
 
     async def flush(self, pk: str, *, timeout_seconds: float = FLUSH_SECONDS) -> None:
         """Wait until the changes that are now pending in a partition are done, or the time is over."""
+        self._end_holds(*(Key(pk, sk) for sk in self._partitions.get(pk, ())))
         pending = [entry.done for lane in self._partitions.get(pk, {}).values() for entry in lane.entries()]
         pending += [change.done for key, outside in self._overflow.items() if key.pk == pk for change in outside]
         if pending:
@@ -178,6 +191,7 @@ class Writer:
 
     async def settle(self, *keys: Key) -> None:
         """Wait, however long it takes, until what is now pending for some rows is done, or has failed."""
+        self._end_holds(*keys)
         lanes = [lane for key in keys if (lane := self._partitions.get(key.pk, {}).get(key.sk))]
         pending = [entry.done for lane in lanes for entry in lane.entries()]
         pending += [change.done for key in keys for change in self._overflow.get(key, ())]
@@ -190,8 +204,10 @@ class Writer:
             for change in self._overflow.pop(key):
                 self._spill.drop(change.place)
                 _answer(change.done, False)
-        for lane in list(self._partitions.get(pk, {}).values()):
+        for sk, lane in list(self._partitions.get(pk, {}).items()):
             self._give_up(lane, False)
+            if lane.hold is not None:
+                self._remove(Key(pk, sk), lane)
         await self.flush(pk)
 
     async def drain(self, timeout_seconds: float) -> int:
@@ -200,6 +216,8 @@ class Writer:
         Returns:
             How many changes could not be written. An operation counts as one, unless it waits for one that counts.
         """
+        self._may_hold = False
+        self._end_holds(*(Key(pk, sk) for pk, lanes in self._partitions.items() for sk in lanes))
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_seconds
         while (begun := self._begun()) and (seconds_left := deadline - loop.time()) > 0:
@@ -258,21 +276,31 @@ class Writer:
     def _fits(self, size_bytes: int) -> bool:
         return self._pending_bytes == 0 or self._pending_bytes + size_bytes <= self._max_pending_bytes
 
-    def _enqueue(self, key: Key, change: C, apply: Apply[C]) -> _Entry[C]:
+    def _enqueue(self, key: Key, change: C, apply: Apply[C], *, is_held: bool = False) -> _Entry[C]:
         lane = self._partitions.setdefault(key.pk, {}).setdefault(key.sk, _Lane())
-        if (last := lane.joinable(change)) is not None:
-            self._pending_bytes -= last.change.size_bytes
-            last.change = last.change.then(change)
-            self._pending_bytes += last.change.size_bytes
-            return last
-        entry = _Entry(change, apply, _future())
-        self._pending_bytes += change.size_bytes
-        lane.waiting.append(entry)
-        if lane.current is None:
+        entry = lane.joinable(change)
+        if entry is not None:
+            self._pending_bytes -= entry.change.size_bytes
+            entry.change = entry.change.then(change)
+            self._pending_bytes += entry.change.size_bytes
+        else:
+            entry = _Entry(change, apply, _future())
+            self._pending_bytes += change.size_bytes
+            lane.waiting.append(entry)
+        if lane.current is None and not is_held:
             self._start(key, lane)
+        elif lane.current is None and lane.hold is None:
+            lane.hold = asyncio.get_running_loop().call_later(HOLD_SECONDS, self._start, key, lane)
         return entry
 
+    def _end_holds(self, *keys: Key) -> None:
+        for key in keys:
+            lane = self._partitions.get(key.pk, {}).get(key.sk)
+            if lane is not None and lane.hold is not None:
+                self._start(key, lane)
+
     def _start(self, key: Key, lane: _Lane) -> None:
+        _end_hold(lane)
         lane.current = lane.waiting.popleft()
         task = asyncio.create_task(self._run(key, lane))
         self._tasks.add(task)
@@ -308,6 +336,7 @@ class Writer:
         self._let_in()
 
     def _remove(self, key: Key, lane: _Lane) -> None:
+        _end_hold(lane)
         lanes = self._partitions.get(key.pk, {})
         if lanes.get(key.sk) is lane:
             del lanes[key.sk]
@@ -334,6 +363,12 @@ async def outcome(taken: asyncio.Future[bool] | None) -> bool:
     if (operation := _operation.get()) is not None:
         operation.change = taken
     return await asyncio.shield(taken)
+
+
+def _end_hold(lane: _Lane) -> None:
+    if lane.hold is not None:
+        lane.hold.cancel()
+        lane.hold = None
 
 
 def _lost(key: Key, cause: OSError) -> asyncio.Future[bool]:

@@ -46,13 +46,12 @@ class Partition(NamedTuple):
     leavings: Sequence[Item]
 
 
-def tombstone_of(key: Key, stamp: str) -> Item:
-    """Return what takes the place of a row, together with what is kept of it."""
-    return {**key.attributes(), BURIED_AT: int(time.time()), STAMP: stamp}
+def tombstone_of(key: Key, row: Mapping[str, Any], stamp: str) -> Item:
+    """Return what takes the place of a row, an empty one if there was none."""
+    return {**key.attributes(), BURIED_AT: int(time.time()), STAMP: stamp, **_kept_of(row)}
 
 
-def kept_of(row: Mapping[str, Any]) -> Item:
-    """Return what a tombstone keeps of the row it stands for; an empty one if there was none."""
+def _kept_of(row: Mapping[str, Any]) -> Item:
     if not row:
         return {NEVER_STORED: True}
     kept = {name: row[name] for name in _KEPT if name in row}
@@ -103,3 +102,8 @@ def outdated(rows: Sequence[Item]) -> list[Item]:
 
 def _is_long_ago(moment: Any) -> bool:
     return not isinstance(moment, (int, float)) or moment < time.time() - TOMBSTONE_SECONDS
+
+
+def with_key(attributes: Sequence[str]) -> Sequence[str]:
+    """Return attributes to read, together with what names a row and what tells a tombstone; empty for everything."""
+    return tuple(dict.fromkeys((PK, SK, BURIED_AT, *attributes))) if attributes else ()

@@ -21,7 +21,7 @@ from chainlit_dynamodb.errors import (
     TransactionCancelledError,
     TransientError,
 )
-from chainlit_dynamodb.rows.burial import Partition, buried, keeps_the_same, kept_of, living, outdated, tombstone_of
+from chainlit_dynamodb.rows.burial import Partition, buried, keeps_the_same, living, outdated, tombstone_of, with_key
 from chainlit_dynamodb.rows.cipher import SealedTable
 from chainlit_dynamodb.rows.keys import Keyring
 from chainlit_dynamodb.rows.large_values import COMPRESS_ABOVE_BYTES, LargeValues, has_happened
@@ -101,7 +101,7 @@ class Rows:
 
         Cost: 1 read unit per 4 KB of the whole row and of the parts of its large values.
         """
-        row = await self._table.get(key.attributes(), attributes=_with_key(attributes), policy=policy)
+        row = await self._table.get(key.attributes(), attributes=with_key(attributes), policy=policy)
         if row is None or BURIED_AT in row:
             return None
         rows = await self._values.complete([row], policy=policy)
@@ -126,7 +126,7 @@ class Rows:
         Cost: 1 read unit per 4 KB of each whole row and of the parts of its large values; one request per 100 rows.
         """
         wanted = [key.attributes() for key in dict.fromkeys(keys)]
-        rows = await self._table.batch_get(wanted, attributes=_with_key(attributes), policy=policy)
+        rows = await self._table.batch_get(wanted, attributes=with_key(attributes), policy=policy)
         return await self._values.complete(living(rows), leave=leave_large, policy=policy)
 
     async def partition(self, pk: str) -> Partition:
@@ -154,7 +154,7 @@ class Rows:
         Cost: 1 read unit per 4 KB of the rows, whichever attributes are returned.
         """
         wanted = all_of(equals(PK, pk), begins_with(SK, sk_prefix))
-        query = Query(wanted, attributes=_with_key(attributes), consistent=True, policy=policy)
+        query = Query(wanted, attributes=with_key(attributes), consistent=True, policy=policy)
         async for page in self._table.query_pages(query):
             yield await self._values.complete(living(page), policy=policy)
 
@@ -186,12 +186,10 @@ class Rows:
         async for page in self._table.query_pages(query):
             yield page
 
-    async def last_in_index(self, partition: str) -> Item:
+    async def last_in_index(self, pk: str) -> Item:
         """Read the key of the last entry of an index partition; empty if it has none. Cost: half a read unit."""
         wanted, policy = [PK, SK, INDEX_SK], self.retry.write
-        query = Query(
-            equals(INDEX_PK, partition), INDEX_NAME, forward=False, page_items=1, attributes=wanted, policy=policy
-        )
+        query = Query(equals(INDEX_PK, pk), INDEX_NAME, forward=False, page_items=1, attributes=wanted, policy=policy)
         return next(iter((await self._table.query_page(query)).items), {})
 
     async def update(
@@ -324,7 +322,7 @@ class Rows:
         Cost: 1 write unit per KB of the row and of each part, and 1 read unit.
         """
         for _ in range(_STAMP_TRIES):
-            tombstone = {**tombstone_of(key, self.stamps.next()), **kept_of(row)}
+            tombstone = tombstone_of(key, row, self.stamps.next())
             try:
                 old = await self._table.replace(tombstone, condition=both(missing(BURIED_AT), keeps_the_same(row)))
             except ConditionFailedError as exc:
@@ -356,7 +354,7 @@ class Rows:
         query = Query(
             equals(PK, pk),
             page_items=_CLEARED_PAGE_ITEMS,
-            attributes=_with_key(attributes),
+            attributes=with_key(attributes),
             consistent=True,
             policy=self.retry.write,
         )
@@ -400,7 +398,3 @@ class Rows:
             raise
         for write, fit in zip(writes, fitted, strict=True):
             await self._values.tidy(write.key, fit, replaced(write))
-
-
-def _with_key(attributes: Sequence[str]) -> Sequence[str]:
-    return tuple(dict.fromkeys((PK, SK, BURIED_AT, *attributes))) if attributes else ()

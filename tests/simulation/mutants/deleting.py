@@ -86,7 +86,7 @@ DELETING = (
         "both(missing(BURIED_AT), keeps_the_same(row))",
         "missing(BURIED_AT)",
     ),
-    Mutant("tombstones keep nothing", burial.kept_of, "{name: row[name] for name in _KEPT if name in row}", "{}"),
+    Mutant("tombstones keep nothing", burial._kept_of, "{name: row[name] for name in _KEPT if name in row}", "{}"),
     Mutant(
         "what a deleted turn has left is not tidied",
         Transcripts.get,
