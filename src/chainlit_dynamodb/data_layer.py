@@ -203,7 +203,7 @@ class DynamoDBDataLayer(BaseDataLayer):
 
         Cost: 1 write unit per KB of the row, and the upload.
         """
-        fields = element_fields(element)
+        fields, stamp = element_fields(element), stamp or self.next_stamp()
         with self._store.writer.operation():
             content, thread_id = await element_content(element), fields["threadId"]
             if not fields.get("forId"):
@@ -246,9 +246,9 @@ class DynamoDBDataLayer(BaseDataLayer):
     async def create_step(self, step_dict: StepDict, *, stamp: str | None = None) -> None:
         """Store a step. What is stored already, by an update that was faster, is not overwritten.
 
-        Cost: 1 write unit per KB; a user message also moves its thread up, 1 write unit and 2 of the index.
+        Cost: 1 write unit per KB; a user message also half a read unit, and 3 write units if its thread moves up.
         """
-        fields, stamp, moment = step_fields(step_dict), stamp or self.next_stamp(), clock.now()
+        fields, since, moment = step_fields(step_dict), stamp or self.next_stamp(), clock.now()
         thread_id = fields["threadId"]
         place, asker, findable = (thread_id, fields["id"]), session.asker(), session.is_without_browser()
         moves = fields.get("type") == USER_MESSAGE and not self._store.threads.is_moving(thread_id, asker)
@@ -256,7 +256,7 @@ class DynamoDBDataLayer(BaseDataLayer):
         del step_dict, fields  # while it waits, nothing but the write path holds what is written
         if await storing and moves:
             user_id = session.current_user_id()
-            await self._store.threads.note_activity(thread_id, user_id, moment=moment, since=stamp, asker=asker)
+            await self._store.threads.note_activity(thread_id, user_id, moment=moment, since=since, asker=asker)
 
     @queued
     @in_background

@@ -44,15 +44,17 @@ def queued(method: Method[P]) -> Method[P]:
     """Hold a write back until the visitor speaks, and note when it was asked for.
 
     Chainlit's mark on its base class does nothing for overrides. What it holds back comes after what was asked for
-    later; so the call is given a `stamp` before it waits.
+    later; so the call is given a `stamp` before it waits. Other calls have none: they are asked for when they begin.
     """
     held_back = queue_until_user_message()(method)
 
     @wraps(method)
     async def ordered(*args: P.args, **kwargs: P.kwargs) -> None:
-        stamper: Stamper = cast("Stamper", args[0])
-        kwargs.setdefault("stamp", stamper.next_stamp())
-        call = held_back(*args, **kwargs) if waits_for_visitor() else method(*args, **kwargs)
+        is_early = waits_for_visitor()
+        if is_early:
+            stamper: Stamper = cast("Stamper", args[0])
+            kwargs.setdefault("stamp", stamper.next_stamp())
+        call = held_back(*args, **kwargs) if is_early else method(*args, **kwargs)
         del args, kwargs  # what is written may be large, and waits with the write path alone
         await call
 

@@ -92,6 +92,19 @@ async def test_a_tool_that_has_begun_is_there_for_a_reader_at_once(layer: Any, c
     await begun
 
 
+async def test_what_began_before_the_first_message_is_not_held(make_layer: Any) -> None:
+    layer = make_layer()
+    session = enter_chat("t1", spoken=False)
+    for number in range(3):
+        await layer.create_step(tool(f"s{number}", end=None))
+    enter_chat("t1")
+    began = time.monotonic()
+    await session.flush_method_queue()
+    await start_thread(layer)
+    assert len(await steps_of(layer)) == 3
+    assert time.monotonic() - began < HOLD_SECONDS
+
+
 async def test_what_a_bot_begins_is_not_held(make_layer: Any) -> None:
     layer = make_layer()
     enter_bot("t1")

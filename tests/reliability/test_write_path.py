@@ -126,7 +126,7 @@ async def test_feedback_whose_answers_are_lost_counts_once(faulty: MakeFaulty, r
 async def test_a_deletion_outlives_unprocessed_items(faulty: MakeFaulty, rows: Rows) -> None:
     async with faulty(unprocessed=0.8, throttling=0.2) as (layer, proxy):
         await start_thread(layer)
-        await asyncio.gather(*(layer.create_step(message(f"s{n}")) for n in range(60)))
+        await asyncio.gather(*(layer.create_step(message(f"s{n}")) for n in range(150)))
         await layer.delete_thread("t1")
         assert proxy.injected["unprocessed"] > 2
     assert [row["SK"]["S"] for row in living(rows())] == ["THREAD"]

@@ -67,8 +67,8 @@ class Steps:
     ) -> Coroutine[Any, Any, bool]:
         """Store a step without overwriting what is there already. It is taken over at once, and stored when awaited.
 
-        What has begun in a browser's chat and not ended, a run or a tool, is held for a second, see `Writer.enter`:
-        as a rule it has ended by then.
+        What begins just now in a browser's chat, a run or a tool, is held for a second, see `Writer.enter`: as a rule
+        it has ended by then. Not so what Chainlit's queue held back: each of that waits for the one before.
 
         Args:
             thread_id: Its thread; the thread's row may come later.
@@ -89,7 +89,8 @@ class Steps:
         default = {CREATED_AT: clock.now(), **_own(fields)}
         if findable:
             default[HAS_LOOKUP] = True
-        change, is_held = StepChange(default=default, asker=asker), asker is not None and _has_just_begun(fields)
+        change = StepChange(default=default, asker=asker)
+        is_held = stamp is None and asker is not None and _has_just_begun(fields)
         taken = self._enter(thread_id, step_id, change, stamp, is_held=is_held)
         return self._created(taken, thread_id, step_id, findable=findable)
 

@@ -27,7 +27,9 @@ def number_of(value: Any) -> int | None:
     return int(number) if number.isdigit() and value == text(int(number), len(filler)) else None
 
 
-def message(step_id: str, thread_id: str, kind: str, number: int, size: int) -> dict[str, Any]:
+def message(
+    step_id: str, thread_id: str, kind: str, number: int, size: int, *, has_ended: bool = True
+) -> dict[str, Any]:
     """Return a step as Chainlit hands it over."""
     return {
         "id": step_id,
@@ -35,7 +37,7 @@ def message(step_id: str, thread_id: str, kind: str, number: int, size: int) -> 
         "parentId": None,
         "createdAt": _MOMENT,
         "start": _MOMENT,
-        "end": _MOMENT,
+        "end": _MOMENT if has_ended else None,
         "input": text(number, 0),
         "output": text(number, size),
         "name": "app",

@@ -168,7 +168,8 @@ class Visitor:
         return (Write((*place, "output"), number, is_weak), Write((*place, "input"), number, is_weak))
 
     def _write_step(self, method: str, act: Act, kind: str, number: int) -> asyncio.Task[Call]:
-        fields = message(act.thing, self.visit.chat, kind, number, act.size)
+        has_ended = method == "update_step" or kind != "tool"
+        fields = message(act.thing, self.visit.chat, kind, number, act.size, has_ended=has_ended)
         writes = self._step_writes(act.thing, number, is_weak=method == "create_step")
         layer = self.layer
         return self._start(method, f"{act.thing} #{number}", writes, lambda: getattr(layer, method)(fields))
@@ -178,7 +179,7 @@ class Visitor:
 
     async def _tool(self, act: Act) -> None:
         made = self._write_step("create_step", act, "tool", act.number)
-        await asyncio.sleep(self._chance.choice((0, 0.002, 0.1)))
+        await asyncio.sleep(self._chance.choice((0, 0.002, 0.1, 3)))
         await self._wait(made, self._write_step("update_step", act, "tool", act.number + 1000))
 
     async def _stream(self, act: Act) -> None:
