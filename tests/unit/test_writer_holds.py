@@ -10,7 +10,7 @@ import pytest
 
 from chainlit_dynamodb.chat import writer as writers
 from chainlit_dynamodb.chat.owners import Asker
-from chainlit_dynamodb.chat.writer import Backlog, Writer
+from chainlit_dynamodb.chat.writer import HOLD_SECONDS, Backlog, Writer
 from tests.unit.writing import A, B, Change, World, settle
 
 ALICE, MALLORY = (Asker(frozenset({name})) for name in ("alice", "mallory"))
@@ -71,8 +71,9 @@ ENDS: dict[str, Callable[[Writer], Awaitable[object]]] = {
 
 @pytest.mark.parametrize("ends", ENDS)
 async def test_who_waits_for_it_ends_the_hold(world: World, writer: Writer, hold: Hold, ends: str) -> None:
-    begun = hold("begin")
+    begun, began = hold("begin"), time.monotonic()
     await ENDS[ends](writer)
+    assert time.monotonic() - began < HOLD_SECONDS / 2
     assert (world.written, await begun, writer.backlog) == (["begin"], True, Backlog(0, 0, 0))
 
 

@@ -64,18 +64,6 @@ WRITING = (
         "call_later(HOLD_SECONDS",
         "call_later(HOLD_SECONDS * 100_000",
     ),
-    Mutant(
-        "who reads does not end a hold",
-        Writer.flush,
-        "self._end_holds(*(Key(pk, sk) for sk in self._partitions.get(pk, ())))",
-        "pass",
-    ),
-    Mutant(
-        "the end does not end a hold",
-        Writer.drain,
-        "self._end_holds(*(Key(pk, sk) for pk, lanes in self._partitions.items() for sk in lanes))",
-        "pass",
-    ),
     Mutant("close waits for ever", Writer.drain, "timeout=seconds_left", "timeout=None"),
     Mutant("who awaits waits for ever", Patience.wait, "timeout=seconds", "timeout=None"),
     Mutant("stamps are ignored", stamps.not_overtaken, "at_most(attribute, stamp)", 'at_most(attribute, "z")'),
