@@ -7,10 +7,9 @@ import logging
 
 import pytest
 
-from chainlit_dynamodb.chat.owners import Asker
 from chainlit_dynamodb.chat.writer import Backlog, Writer
 from chainlit_dynamodb.schema import step_key
-from tests.unit.writing import OTHER_THREAD, REFUSAL, A, B, Change, Start, World, answers, settle
+from tests.unit.writing import ALICE, MALLORY, OTHER_THREAD, REFUSAL, A, B, Change, Start, World, answers, settle
 
 
 async def test_a_write_is_stored_when_it_returns(world: World, writer: Writer) -> None:
@@ -37,9 +36,6 @@ async def test_merged_callers_are_all_answered_and_only_when_their_data_is_store
     second.set()
     await asyncio.gather(*tasks)
     assert world.written == ["1", "2+3"]
-
-
-ALICE, MALLORY = (Asker(frozenset({name})) for name in ("alice", "mallory"))
 
 
 async def test_writes_of_others_stay_apart_in_their_order(world: World, writer: Writer) -> None:

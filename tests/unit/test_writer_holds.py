@@ -9,11 +9,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from chainlit_dynamodb.chat import writer as writers
-from chainlit_dynamodb.chat.owners import Asker
 from chainlit_dynamodb.chat.writer import HOLD_SECONDS, Backlog, Writer
-from tests.unit.writing import A, B, Change, World, settle
+from tests.unit.writing import ALICE, MALLORY, A, B, Change, World, settle
 
-ALICE, MALLORY = (Asker(frozenset({name})) for name in ("alice", "mallory"))
 Hold = Callable[[str], "asyncio.Future[bool]"]
 
 

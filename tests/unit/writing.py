@@ -12,6 +12,7 @@ from chainlit_dynamodb.errors import AccessDeniedError
 from chainlit_dynamodb.schema import Key, step_key
 
 A, B, OTHER_THREAD = step_key("t", "a"), step_key("t", "b"), step_key("u", "a")
+ALICE, MALLORY = (Asker(frozenset({name})) for name in ("alice", "mallory"))
 REFUSAL = AccessDeniedError("UpdateItem", "AccessDeniedException", "allow it")
 
 
