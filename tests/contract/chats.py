@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from chainlit import auth
 from chainlit.context import ChainlitContext, context_var
+from chainlit.element import CustomElement
 from chainlit.session import HTTPSession, WebsocketSession
-from chainlit.types import Pagination, ThreadFilter
+from chainlit.types import Feedback, Pagination, ThreadFilter
 from chainlit.user import PersistedUser, User
 
 from chainlit_dynamodb.chat import clock
@@ -186,6 +187,23 @@ async def steps_of(layer: Any, thread_id: str = "t1") -> dict[str, Any]:
     """Give the steps of a thread by id."""
     thread = await layer.get_thread(thread_id)
     return {step["id"]: step for step in thread["steps"]}
+
+
+def chart(element_id: str = "e1", thread_id: str = "t1") -> Any:
+    """Give an element of a message that needs no file."""
+    return CustomElement(id=element_id, name="Chart", props={"n": 1}, for_id="s1", thread_id=thread_id)
+
+
+async def alices_chat(layer: Any) -> None:
+    """Store a chat of Alice's with a message, an element, feedback and a favourite; be outside of it."""
+    await start_thread(layer, name="hers")
+    await layer.create_step(message("s1"))
+    await layer.create_element(chart())
+    await layer.upsert_feedback(Feedback("s1", 1, "t1", comment="well said"))
+    await layer.set_step_favorite(message("s1"), True)
+    leave()
+    for user in ("alice", "mallory"):
+        await layer.create_user(User(user))
 
 
 def go_on(monkeypatch: pytest.MonkeyPatch, *, minutes: int) -> None:

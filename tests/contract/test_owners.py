@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 from chainlit.context import init_http_context
-from chainlit.element import CustomElement, Text
+from chainlit.element import Text
 from chainlit.types import Feedback
-from chainlit.user import PersistedUser, User
+from chainlit.user import PersistedUser
 
 from chainlit_dynamodb import LocalStorageClient
 from chainlit_dynamodb.testing.transports import Gated
 from tests.contract.chats import (
-    answer_requests,
-    authenticate,
+    alices_chat,
+    chart,
     enter_bot,
     enter_chat,
     ids,
@@ -28,7 +28,6 @@ from tests.contract.chats import (
     person,
     start_thread,
     steps_of,
-    tool,
 )
 from tests.reliability.waiting import files_of
 from tests.wiring import wrap
@@ -39,24 +38,8 @@ MALLORY = person("mallory")
 Rows = Callable[[], list[dict[str, Any]]]
 
 
-def chart(element_id: str = "e1", thread_id: str = "t1") -> Any:
-    return CustomElement(id=element_id, name="Chart", props={"n": 1}, for_id="s1", thread_id=thread_id)
-
-
 def note(element_id: str = "e1") -> Any:
     return Text(id=element_id, name="a.txt", content="secret", for_id="s1", thread_id="t1")
-
-
-async def alices_chat(layer: Any) -> None:
-    """Store a chat of Alice's with a message, an element, feedback and a favourite; be outside of it."""
-    await start_thread(layer, name="hers")
-    await layer.create_step(message("s1"))
-    await layer.create_element(chart())
-    await layer.upsert_feedback(Feedback("s1", 1, "t1", comment="well said"))
-    await layer.set_step_favorite(message("s1"), True)
-    leave()
-    for user in ("alice", "mallory"):
-        await layer.create_user(User(user))
 
 
 ATTACKS: dict[str, Callable[[Any], Awaitable[Any]]] = {
@@ -316,105 +299,3 @@ async def test_an_app_may_share_the_thread_of_its_session(layer: Any) -> None:
     await start_thread(layer)
     await layer.update_thread("t1", metadata={"is_shared": True})
     assert (await layer.get_thread("t1"))["metadata"] == {"is_shared": True}
-
-
-# Feedback comes by a route that compares nothing.
-
-
-@pytest.fixture
-def requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let requests be authenticated."""
-    answer_requests(monkeypatch)
-
-
-async def requested(layer: Any, identifier: str, call: Callable[[], Awaitable[Any]]) -> Any:
-    """Do what a route of Chainlit's does: it reads the user first, in the task of the request."""
-
-    async def request() -> Any:
-        await authenticate(layer, identifier)
-        await asyncio.sleep(0)
-        return await call()
-
-    return await asyncio.create_task(request())
-
-
-@pytest.mark.usefixtures("requests")
-async def test_feedback_in_a_strangers_thread_is_refused(
-    layer: Any, rows: Rows, caplog: pytest.LogCaptureFixture
-) -> None:
-    await alices_chat(layer)
-    before = rows()
-    opinion = Feedback("s1", 0, "t1", comment="worse")
-    assert await requested(layer, "mallory", lambda: layer.upsert_feedback(opinion)) == ""
-    assert rows() == before
-    assert "A change of another user's thread is refused: 't1'" in caplog.text
-
-
-@pytest.mark.usefixtures("requests")
-async def test_feedback_of_a_stranger_is_not_deleted(layer: Any, rows: Rows) -> None:
-    await alices_chat(layer)
-    feedback_id = (await steps_of(layer))["s1"]["feedback"]["id"]
-    before = rows()
-    assert await requested(layer, "mallory", lambda: layer.delete_feedback(feedback_id)) is False
-    assert rows() == before
-    assert await requested(layer, "alice", lambda: layer.delete_feedback(feedback_id)) is True
-
-
-@pytest.mark.usefixtures("requests")
-async def test_each_request_is_its_own_users(layer: Any) -> None:
-    await start_thread(layer)
-    await layer.create_step(tool("mine"))
-    await start_thread(layer, "t2", user_id="bob")
-    await layer.create_step(tool("his", "t2"))
-    leave()
-
-    def rate(step_id: str, thread_id: str) -> Callable[[], Awaitable[Any]]:
-        return lambda: layer.upsert_feedback(Feedback(step_id, 1, thread_id))
-
-    answers = await asyncio.gather(
-        *(
-            requested(layer, user, rate(step_id, thread_id))
-            for user in ("alice", "bob") * 5
-            for step_id, thread_id in (("mine", "t1"), ("his", "t2"))
-        )
-    )
-    assert [bool(answer) for answer in answers] == [True, False, False, True] * 5
-
-
-@pytest.mark.usefixtures("requests")
-async def test_a_request_in_the_context_of_an_earlier_one_is_its_own_users(layer: Any) -> None:
-    """So uvicorn runs a request whose connection was paused by a large body, or that was sent before an answer."""
-    await alices_chat(layer)
-    opinion = Feedback("s1", 0, "t1")
-
-    async def next_of(identifier: str) -> Any:
-        return await requested(layer, identifier, lambda: layer.upsert_feedback(opinion))
-
-    assert await requested(layer, "alice", lambda: next_of("mallory")) == ""
-    assert await requested(layer, "mallory", lambda: next_of("alice"))
-
-
-async def test_an_app_that_reads_one_user_after_another_rates_for_each(layer: Any) -> None:
-    await alices_chat(layer)
-    await start_thread(layer, "t2", user_id="bob")
-    await layer.create_step(tool("his", "t2"))
-    leave()
-    for user, step_id, thread_id in (("bob", "his", "t2"), ("alice", "s1", "t1")):
-        await layer.get_user(user)
-        assert await layer.upsert_feedback(Feedback(step_id, 1, thread_id))
-
-
-@pytest.mark.usefixtures("requests")
-async def test_who_else_an_app_reads_in_a_request_does_not_ask(layer: Any) -> None:
-    await alices_chat(layer)
-
-    async def rate() -> Any:
-        await layer.get_user(await layer.get_thread_author("t1"))  # to tell them
-        return await layer.upsert_feedback(Feedback("s1", 0, "t1"))
-
-    assert await requested(layer, "mallory", rate) == ""
-
-
-async def test_a_bots_feedback_is_nobodys_request(layer: Any) -> None:
-    await alices_chat(layer)
-    assert await layer.upsert_feedback(Feedback("s1", 0, "t1"))
